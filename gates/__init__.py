@@ -1,0 +1,1 @@
+"""Is this bundle fit for shadow, is it fit for live, and why?"""

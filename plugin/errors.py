@@ -1,0 +1,42 @@
+"""What can go wrong here, as one tree.
+
+    ShadowgateError
+    ├── WrongUse         a flag, a setting, a path or a file that a person gave; exit code 2
+    ├── BarRejected      a bar that breaks an invariant of a bar; it never reaches the buffer
+    └── BundleRefused    a bundle that is damaged, incomplete, foreign or unable to repeat its answers
+
+Every error keeps the facts and words itself: what was expected, what it was, what to do.
+"""
+
+
+class ShadowgateError(Exception):
+    """The base: catch this to catch everything that shadowgate raises on purpose."""
+
+    def __init__(self, expected: str, was: object, remedy: str) -> None:
+        super().__init__(expected, was, remedy)
+        self.expected = expected
+        self.was = was
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"expected {self.expected}, was {self.was}; {self.remedy}"
+
+
+class WrongUse(ShadowgateError):
+    """A flag, a setting, a path or a file that a person gave can not be used."""
+
+
+class BarRejected(ShadowgateError):
+    """A bar breaks an invariant; `reason` is the short word that logs and records carry."""
+
+    def __init__(self, reason: str, expected: str, was: object) -> None:
+        super().__init__(expected, was, "the bar is dropped")
+        self.reason = reason
+
+
+class BundleRefused(ShadowgateError):
+    """A bundle must not serve; `file` is the file of it that is wrong."""
+
+    def __init__(self, file: str, expected: str, was: object) -> None:
+        super().__init__(f"{file}: {expected}", was, "the bundle is refused")
+        self.file = file

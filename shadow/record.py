@@ -1,0 +1,122 @@
+"""What is one line of the shadow log?
+
+A line is one JSON object, closed by a crc32 of everything before it. There are three kinds, told apart
+by `type`: a bar that was answered, a revision of a bar that had been answered, and a repair of the log
+itself. `seq` rises by one from line to line over all files of a folder: a hole means lost evidence.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Literal
+
+import msgspec
+
+SCHEMA = 1
+_CRC_FIELD = b',"crc32":"'
+_CRC_TAIL_BYTES = len(_CRC_FIELD) + 8 + 2  # eight hex digits, then `"}`
+
+MemberStatus = Literal["ok", "constant", "nan", "missing", "error", "timeout"]
+StackingMode = Literal["active", "inactive", "off"]
+Mode = Literal["off", "shadow", "live"]
+Action = Literal["long", "short", "flat", "abstain"]
+
+
+class RecordDamaged(Exception):
+    """A line is not a record that this program wrote whole."""
+
+
+class MemberRecord(msgspec.Struct, frozen=True):
+    """What one member said. `p` is its probability of "up" at the primary horizon."""
+
+    p: float | None
+    status: MemberStatus
+    us: float
+    horizons: dict[str, float]
+
+
+class DecisionRecord(msgspec.Struct, frozen=True):
+    """What the bot was told, without the fields that stand beside it in the record."""
+
+    action: Action
+    valid_until_ms: int
+    size_multiplier: float
+    stop_atr: float
+    regime: str
+    reason: str
+
+
+class ShadowRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What every kind of line has."""
+
+    schema: int = SCHEMA
+    seq: int
+    written_at: str
+
+
+class BarRecord(ShadowRecord, frozen=True, kw_only=True, tag="bar"):
+    """One answered bar: one line per symbol, timeframe and bar.
+
+    `probabilities` maps a horizon in bars, as text, to the probability of "up"; `meta_p` is the one at
+    the primary horizon. `ml_reason` says why stacking was not active, and is `ok` where it was.
+    """
+
+    symbol: str
+    timeframe: str
+    open_time_ms: int
+    close: float
+    mode: Mode
+    ml_stacking_mode: StackingMode
+    ml_reason: str
+    ml_error: str | None
+    members: dict[str, MemberRecord]
+    meta_p: float | None
+    probabilities: dict[str, float]
+    decision: DecisionRecord
+    host_signal: str | None
+    champion: str | None
+    challenger: dict[str, object] | None
+    flags: dict[str, str]
+    feature_hash: str | None
+    latency_us: float
+
+
+class RevisionRecord(ShadowRecord, frozen=True, kw_only=True, tag="revision"):
+    """An answered bar came again with other values. The decision stands; both versions are kept."""
+
+    symbol: str
+    timeframe: str
+    open_time_ms: int
+    seen: tuple[float, float, float, float, float]
+    revised: tuple[float, float, float, float, float]
+
+
+class RecoveredRecord(ShadowRecord, frozen=True, kw_only=True, tag="recovered"):
+    """The log was repaired when it was opened: `dropped_bytes` of a torn line were set aside."""
+
+    dropped_bytes: int
+
+
+AnyRecord = BarRecord | RevisionRecord | RecoveredRecord
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
+
+
+def encode_line(record: AnyRecord) -> bytes:
+    """The line of `record`, with its newline. NaN and infinity become null, as JSON has neither."""
+    body = _encoder.encode(record)
+    return b'%s%s%08x"}\n' % (body[:-1], _CRC_FIELD, zlib.crc32(body))
+
+
+def decode_line(line: bytes) -> AnyRecord:
+    """The record of one line without its newline. Raises RecordDamaged with the reason."""
+    body, field = line[:-_CRC_TAIL_BYTES] + b"}", line[-_CRC_TAIL_BYTES:]
+    if not field.startswith(_CRC_FIELD) or field != b'%s%08x"}' % (_CRC_FIELD, zlib.crc32(body)):
+        raise RecordDamaged("the crc32 does not match")
+    try:
+        record = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordDamaged(str(error)) from error
+    if record.schema > SCHEMA:
+        raise RecordDamaged(f"schema {record.schema} is newer than {SCHEMA}")
+    return record
