@@ -15,8 +15,8 @@ from plugin.errors import BarRejected, WrongUse
 
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 # Seconds read as milliseconds end in 1970, microseconds lie thousands of years ahead.
-_EARLIEST_MS = 1_230_768_000_000  # 2009-01-01, before the first bitcoin trade
-_LATEST_MS = 4_102_444_800_000  # 2100-01-01
+EARLIEST_MS = 1_230_768_000_000  # 2009-01-01, before the first bitcoin trade
+LATEST_MS = 4_102_444_800_000  # 2100-01-01
 
 
 class Timeframe(msgspec.Struct, frozen=True, order=True):
@@ -28,7 +28,7 @@ class Timeframe(msgspec.Struct, frozen=True, order=True):
     @classmethod
     def parse(cls, name: str) -> Timeframe:
         """Read `15m`, `1h`, `4h`, `1d`. Raises WrongUse on anything else."""
-        match = re.fullmatch(r"([1-9]\d{0,2})([mhd])", name)
+        match = re.fullmatch(r"([1-9][0-9]{0,2})([mhd])", name)
         if match is None:
             raise WrongUse("a timeframe such as 15m, 1h or 1d", repr(name), "correct its spelling")
         length_ms = int(match[1]) * _UNIT_MS[match[2]]
@@ -63,7 +63,7 @@ class BarClosed(msgspec.Struct, frozen=True):
 
 def check_bar(bar: BarClosed, timeframe: Timeframe, now_ms: int) -> None:
     """Raise BarRejected unless every invariant of a closed bar holds at `now_ms`."""
-    if not _EARLIEST_MS <= bar.open_time_ms < _LATEST_MS:
+    if not EARLIEST_MS <= bar.open_time_ms < LATEST_MS:
         raise BarRejected("timestamp_unit", "an open time in milliseconds UTC", bar.open_time_ms)
     if bar.open_time_ms % timeframe.length_ms:
         raise BarRejected("off_grid", f"an open time on the {timeframe.name} grid", bar.open_time_ms)

@@ -17,6 +17,8 @@ from plugin.errors import WrongUse
 
 OPEN, HIGH, LOW, CLOSE, VOLUME, ABSENT = range(6)
 N_ROWS = 6
+# The venue of a simulated market: every screen that names the venue says what it is.
+SIMULATED_VENUE = "simulated"
 
 
 @dataclass(frozen=True)

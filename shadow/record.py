@@ -8,6 +8,7 @@ itself. `seq` rises by one from line to line over all files of a folder: a hole 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -27,12 +28,15 @@ class RecordDamaged(Exception):
 
 
 class MemberRecord(msgspec.Struct, frozen=True):
-    """What one member said. `p` is its probability of "up" at the primary horizon."""
+    """What one member said. `p` is its probability of "up" at the primary horizon.
+
+    A probability that came out NaN is written, and so read, as None.
+    """
 
     p: float | None
     status: MemberStatus
     us: float
-    horizons: dict[str, float]
+    horizons: Mapping[str, float | None]
 
 
 class DecisionRecord(msgspec.Struct, frozen=True):
@@ -71,7 +75,7 @@ class BarRecord(ShadowRecord, frozen=True, kw_only=True, tag="bar"):
     ml_error: str | None
     members: dict[str, MemberRecord]
     meta_p: float | None
-    probabilities: dict[str, float]
+    probabilities: Mapping[str, float | None]
     decision: DecisionRecord
     host_signal: str | None
     champion: str | None
@@ -108,11 +112,17 @@ def encode_line(record: AnyRecord) -> bytes:
     return b'%s%s%08x"}\n' % (body[:-1], _CRC_FIELD, zlib.crc32(body))
 
 
+def verified_body(line: bytes) -> bytes:
+    """The JSON object of one line without its newline and its crc32. Raises RecordDamaged."""
+    body = line[:-_CRC_TAIL_BYTES] + b"}"
+    if not line.endswith(b'%s%08x"}' % (_CRC_FIELD, zlib.crc32(body))):
+        raise RecordDamaged("the crc32 does not match")
+    return body
+
+
 def decode_line(line: bytes) -> AnyRecord:
     """The record of one line without its newline. Raises RecordDamaged with the reason."""
-    body, field = line[:-_CRC_TAIL_BYTES] + b"}", line[-_CRC_TAIL_BYTES:]
-    if not field.startswith(_CRC_FIELD) or field != b'%s%08x"}' % (_CRC_FIELD, zlib.crc32(body)):
-        raise RecordDamaged("the crc32 does not match")
+    body = verified_body(line)
     try:
         record = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

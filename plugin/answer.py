@@ -1,0 +1,40 @@
+"""What does one closed bar lead to?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plugin.bar import BarClosed
+from plugin.buffer import Ohlcv
+from plugin.decision import Decision
+from plugin.ensemble import Prediction
+from plugin.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The champion's word on one bar. `reason` says why there is no prediction, if there is none.
+
+    `vol_rank` in [0, 1] is known where features are; `error` is what went wrong inside.
+    """
+
+    prediction: Prediction | None = None
+    reason: str | None = None
+    vol_rank: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The decision on one bar of a served symbol, and what it rests on.
+
+    Only a new bar leads to a record of its own: one that was refused, came again or came too late does
+    not. `replaced` are the values that a revision replaced.
+    """
+
+    bar: BarClosed
+    decision: Decision
+    asked: Asked
+    flags: Settings
+    is_new: bool
+    replaced: Ohlcv | None = None

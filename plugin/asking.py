@@ -1,0 +1,90 @@
+"""What does the champion say of the bars that just closed, or why does it say nothing?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin.answer import Asked
+from plugin.bar import BarClosed, Timeframe
+from plugin.buffer import BarBuffer
+from plugin.ensemble import Prediction
+from plugin.features.joined import ROW_NAMES, write_joined_row
+from plugin.reloader import Champion
+from plugin.settings import Settings
+
+_VOL_RANK_COLUMN = ROW_NAMES.index("vol_rank_24")
+
+
+def ask(
+    champion: Champion,
+    flags: Settings,
+    buffers: Mapping[str, BarBuffer],
+    bars: Sequence[BarClosed],
+    timeframe: Timeframe,
+) -> list[Asked]:
+    """Ask about all `bars` at once; each is the newest in its buffer. One answer for each, in order.
+
+    An exception in features or models is an answer, too: it must never reach the bot's loop.
+    """
+    try:
+        rows, reasons = _rows(champion, flags, buffers, bars, timeframe)
+        ready = [number for number, reason in enumerate(reasons) if not reason]
+        symbols = [bars[number].symbol for number in ready]
+        predictions = iter(champion.ensemble.predict(symbols, rows[ready]) if ready else ())
+    except Exception as error:
+        return [Asked(reason="error", error=f"{type(error).__name__}: {error}")] * len(bars)
+    vol_ranks = rows[:, _VOL_RANK_COLUMN].tolist()
+    return [
+        Asked(None, reason) if reason else _asked(next(predictions), vol_rank)
+        for reason, vol_rank in zip(reasons, vol_ranks, strict=True)
+    ]
+
+
+def _asked(prediction: Prediction, vol_rank: float) -> Asked:
+    return Asked(prediction, None if prediction.reason == "ok" else prediction.reason, vol_rank)
+
+
+def _rows(
+    champion: Champion,
+    flags: Settings,
+    buffers: Mapping[str, BarBuffer],
+    bars: Sequence[BarClosed],
+    timeframe: Timeframe,
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Rows (bars, columns) and, for each, why it can not be asked; empty where it can."""
+    rows = np.full((len(bars), len(ROW_NAMES)), np.nan, dtype=np.float32)
+    manifest = champion.bundle.manifest
+    if manifest.timeframe != timeframe.name:
+        return rows, ["timeframe_not_in_bundle"] * len(bars)
+    if manifest.oof_rows < flags.stacking_min_samples:
+        return rows, ["too_few_samples"] * len(bars)
+    reasons = []
+    for bar, row in zip(bars, rows, strict=True):
+        companions = manifest.companions.get(bar.symbol)
+        if companions is None:
+            reasons.append("symbol_not_in_bundle")
+        else:
+            reasons.append(_row(bar, companions, buffers, timeframe, row))
+    return rows, reasons
+
+
+def _row(
+    bar: BarClosed,
+    companions: Sequence[str],
+    buffers: Mapping[str, BarBuffer],
+    timeframe: Timeframe,
+    row: NDArray[np.float32],
+) -> str:
+    windows = []
+    for name in companions:
+        companion = buffers.get(name)
+        if companion is None or companion.newest < 0 or companion.newest_open_ms != bar.open_time_ms:
+            return f"companion_missing:{name}"
+        windows.append((companion.bars, companion.newest))
+    own = buffers[bar.symbol]
+    if own.newest_open_ms != bar.open_time_ms:
+        return "late"  # a later bar of the same symbol came in the same batch
+    return write_joined_row((own.bars, own.newest), windows, bar.open_time_ms, timeframe.length_ms, row)

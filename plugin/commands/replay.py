@@ -1,0 +1,132 @@
+"""`python -m plugin replay`: stored bars as events, one after the other, through the live pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from plugin.answer import Answer
+from plugin.app import App
+from plugin.candle_store import CandleStore
+from plugin.candles import SIMULATED_VENUE
+from plugin.clock import ReplayClock, utc_text
+from plugin.command_line import YES, add_command, print_json, utc_ms
+from plugin.errors import WrongUse
+from plugin.logs import configure_logs
+from plugin.settings import LiveFlags, load_settings
+from plugin.sources.base import BarSource
+from plugin.sources.replay import ReplaySource
+
+_DAY_MS = 86_400_000
+_EPILOG = """\
+example:
+  python -m plugin replay --store data/candles --days 14
+
+The symbols, the timeframe and the folders of models and records are those of .env and the
+environment (docs/settings.md). A replay that was stopped goes on with the same command: a bar
+that is recorded is not recorded twice.
+exit codes: 0 replayed, 1 the shadow log can not be written, 2 wrong use or no such bars
+"""
+
+
+def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `replay`."""
+    parser = add_command(subparsers, "replay", "replay stored bars through the live pipeline", _EPILOG)
+    parser.add_argument("--store", type=Path, help="folder of stored bars (default: ML_CANDLES_DIR)")
+    parser.add_argument("--venue", default="binance_spot", help="(default: binance_spot)")
+    parser.add_argument("--days", type=float, default=14.0, help="the last so many days (default: 14)")
+    parser.add_argument(
+        "--since", type=utc_ms, metavar="DATE", help="first bar, UTC, instead of --days"
+    )
+    parser.add_argument("--until", type=utc_ms, metavar="DATE", help="end, UTC (default: all there is)")
+    parser.add_argument("--env", type=Path, default=Path(".env"), help="(default: .env)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay and say what was answered."""
+    settings = load_settings(args.env, os.environ)
+    store = CandleStore(args.store or settings.candles_dir)
+    timeframe = settings.timeframe
+    first = store.read(args.venue, timeframe.name, settings.symbols[0], until_ms=args.until)
+    until_ms = first.first_open_ms + first.n_bars * timeframe.length_ms
+    since_ms = args.since if args.since is not None else until_ms - int(args.days * _DAY_MS)
+    if since_ms >= until_ms:
+        raise WrongUse(
+            "a replay of at least one bar", f"none before {utc_text(until_ms)}", "use --days 2"
+        )
+    clock = ReplayClock(since_ms)
+    configure_logs(clock, as_json=not sys.stderr.isatty())
+
+    def open_source(symbols: Sequence[str]) -> BarSource:
+        candles = [store.read(args.venue, timeframe.name, symbol) for symbol in symbols]
+        return ReplaySource(candles, since_ms, until_ms, clock)
+
+    simulated = args.venue == SIMULATED_VENUE
+    exchange = SIMULATED_VENUE if simulated else settings.exchange
+    app = App(LiveFlags(args.env, os.environ), open_source, clock, exchange)
+    n_bars = (until_ms - since_ms) // timeframe.length_ms * len(settings.symbols)
+    tally = _replay(app, n_bars, "SIMULATED bars" if simulated else "bars", quiet=args.json)
+    _say(args, app, tally, since_ms, until_ms, simulated)
+    return YES
+
+
+def _replay(app: App, n_bars: int, what: str, *, quiet: bool) -> Counter[str]:
+    tally: Counter[str] = Counter()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+        task = progress.add_task(f"replaying {what}", total=n_bars)
+
+        def deliver(answers: Sequence[Answer]) -> None:
+            tally.update(answer.decision.action for answer in answers)
+            progress.advance(task, len(answers))
+
+        asyncio.run(app.run(deliver))
+    return tally
+
+
+def _say(
+    args: argparse.Namespace,
+    app: App,
+    tally: Counter[str],
+    since_ms: int,
+    until_ms: int,
+    simulated: bool,
+) -> None:
+    champion = app.reloader.champion
+    settings = app.flags.current
+    answer = {
+        "simulated": simulated,
+        "since": utc_text(since_ms),
+        "until": utc_text(until_ms),
+        "symbols": settings.symbols,
+        "answered": tally.total(),
+        "actions": dict(tally),
+        "bundle": champion.bundle.bundle_id if champion else None,
+        "record_errors": app.writer.errors,
+        "shadow_dir": str(settings.shadow_dir),
+    }
+    if args.json:
+        print_json(answer)
+        return
+    console = Console(highlight=False)
+    actions = ", ".join(f"{n} {action}" for action, n in sorted(tally.items()))
+    if simulated:
+        console.print("SIMULATED market: no real prices", style="bold yellow")
+    console.print(f"{tally.total():,} bars answered in shadow: {actions}")
+    console.print(f"by {answer['bundle'] or 'no bundle'}; records in {settings.shadow_dir}")
+    if app.writer.errors:
+        console.print(f"{app.writer.errors} records lost: {app.writer.last_error}", style="red")

@@ -1,0 +1,125 @@
+"""What does a bundle say of itself?
+
+`manifest.json` is the first file read and the last one written. `content_hash` covers all that training
+alone determines, so that two runs on the same bars give the same hash; the time, the revision and the
+gate report lie outside it. `manifest.sha256` beside it covers the bytes of the manifest itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+FORMAT_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+MANIFEST_HASH_FILE = "manifest.sha256"
+_OUTSIDE_THE_HASH = ("bundle_id", "content_hash", "created", "git_revision", "gate_report")
+
+Level = Literal["none", "shadow", "live"]
+Verdict = Literal["pass", "fail", "not enough evidence"]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Read strictly: an unknown key means another format, and is refused."""
+
+
+class GateResult(_Part, frozen=True):
+    """One gate's answer. `level` is what a bundle is not fit for unless this gate passes."""
+
+    name: str
+    level: Literal["shadow", "live"]
+    value: float | str | None
+    limit: str
+    verdict: Verdict
+    sentence: str
+
+
+class GateReport(_Part, frozen=True):
+    """All gates, and what the bundle is fit for: nothing, to be recorded, or to steer."""
+
+    level: Level
+    results: tuple[GateResult, ...]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The gates that keep the bundle from being fit for live."""
+        return tuple(result.name for result in self.results if result.verdict != "pass")
+
+
+class FileEntry(_Part, frozen=True):
+    """One file of the bundle, other than the manifest and its hash."""
+
+    sha256: str
+    bytes: int
+
+
+class MemberFile(_Part, frozen=True):
+    """One trained model: a member at one horizon (in bars)."""
+
+    member: str
+    kind: Literal["lightgbm", "xgboost"]
+    feature_set: str
+    horizon: int
+    file: str
+
+
+class FeatureSetEntry(_Part, frozen=True):
+    """The features that a member was trained on, in order."""
+
+    names: tuple[str, ...]
+    schema_hash: str
+
+
+class SymbolBars(_Part, frozen=True):
+    """The bars of one symbol that training saw; `sha256` is taken over their bytes."""
+
+    first_open_ms: int
+    n_bars: int
+    sha256: str
+
+
+class Manifest(_Part, frozen=True):
+    """Everything needed to predict, and where it came from."""
+
+    format_version: int
+    bundle_id: str
+    content_hash: str
+    created: str
+    git_revision: str
+    venue: str
+    symbols: tuple[str, ...]
+    timeframe: str
+    horizons: tuple[int, ...]
+    primary_horizon: int
+    label: str
+    companions: dict[str, tuple[str, ...]]
+    feature_sets: dict[str, FeatureSetEntry]
+    members: tuple[MemberFile, ...]
+    meta_file: str
+    golden_file: str
+    files: dict[str, FileEntry]
+    libraries: dict[str, str]
+    bars: dict[str, SymbolBars]
+    settings: dict[str, Any]
+    metrics: dict[str, Any]
+    oof_rows: int
+    gate_report: GateReport | None
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(model.member for model in self.members))
+
+
+def content_hash(manifest: Manifest) -> str:
+    """The sha256 of what training alone determines."""
+    parts = msgspec.to_builtins(manifest)
+    for name in _OUTSIDE_THE_HASH:
+        del parts[name]
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The manifest as it stands on disk: indented, for people who look."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1) + b"\n"

@@ -1,0 +1,144 @@
+"""What happens when bars close? The whole walk of a bar, from its arrival to its shadow record.
+
+`answer` comes first and is what the bot waits for; `record` runs after the answers are out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+
+from plugin.answer import Answer, Asked
+from plugin.asking import ask
+from plugin.bar import BarClosed, Timeframe, check_bar
+from plugin.buffer import ArrivalKind, BarBuffer, Ohlcv
+from plugin.clock import Clock
+from plugin.decision import decide
+from plugin.errors import BarRejected
+from plugin.reloader import Champion, Reloader
+from plugin.settings import LiveFlags, Settings
+from plugin.shadow_log import ShadowLog
+
+_log = structlog.get_logger()
+_CAME_AGAIN = ("repeat", "revision")
+
+
+class _Taken(NamedTuple):
+    """A bar after the buffer took it in. `refusal` is why it is not decided on; None for a new one."""
+
+    bar: BarClosed
+    refusal: str | None
+    replaced: Ohlcv | None = None
+
+
+class Pipeline:
+    """The live process without its ways in and out.
+
+    `served` symbols get decisions; `followed` ones beyond them are only seen beside them.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeframe: Timeframe,
+        served: Sequence[str],
+        followed: Sequence[str],
+        flags: LiveFlags,
+        reloader: Reloader,
+        shadow_log: ShadowLog,
+        clock: Clock,
+    ) -> None:
+        self.buffers = {symbol: BarBuffer(symbol, timeframe) for symbol in (*served, *followed)}
+        self._timeframe = timeframe
+        self._served = frozenset(served)
+        self._flags = flags
+        self._reloader = reloader
+        self._shadow_log = shadow_log
+        self._clock = clock
+        self._last_answer: dict[str, Answer] = {}
+
+    def answer(self, batch: Sequence[BarClosed]) -> list[Answer]:
+        """Decide on bars that closed together: one answer for each bar of a served symbol, in order."""
+        started_ns = self._clock.monotonic_ns()
+        champion, flags = self._reloader.champion, self._flags.current  # one bundle for the whole batch
+        taken = [self._take_in(bar) for bar in batch if bar.symbol in self.buffers]
+        served = [one for one in taken if one.bar.symbol in self._served]
+        said = iter(self._ask(champion, flags, [one.bar for one in served if one.refusal is None]))
+        return [
+            self._answer(
+                one,
+                Asked(reason=one.refusal) if one.refusal else next(said),
+                champion,
+                flags,
+                started_ns,
+            )
+            for one in served
+        ]
+
+    def record(self, answers: Sequence[Answer]) -> None:
+        """Write what was answered into the shadow log and wait until it is on disk; never raises."""
+        for answer in answers:
+            self._shadow_log.write(answer)
+        self._shadow_log.writer.sync()
+
+    def warm_up(self) -> None:
+        """Ask about the bars held now and forget the answer, so that the next close finds hot caches.
+
+        A bar closes once an hour: without this the first call after the pause takes several times as
+        long as the next one.
+        """
+        champion = self._reloader.champion
+        if champion is not None:
+            champion.ensemble.warm_up()
+
+    def _take_in(self, bar: BarClosed) -> _Taken:
+        try:
+            check_bar(bar, self._timeframe, self._clock.now_ms())
+            arrival = self.buffers[bar.symbol].push(bar)
+        except BarRejected as error:
+            _log.warning("bar_rejected", symbol=bar.symbol, bar=bar.open_time_ms, reason=error.reason)
+            return _Taken(bar, error.reason)
+        if arrival.kind is ArrivalKind.AFTER_GAP:
+            _log.warning(
+                "bars_missing", symbol=bar.symbol, before=bar.open_time_ms, n_bars=arrival.n_missing
+            )
+        if arrival.kind in (ArrivalKind.NEW, ArrivalKind.AFTER_GAP):
+            return _Taken(bar, None)
+        _log.info("bar_not_new", symbol=bar.symbol, bar=bar.open_time_ms, kind=arrival.kind.value)
+        return _Taken(bar, arrival.kind.value, arrival.seen)
+
+    def _ask(
+        self, champion: Champion | None, flags: Settings, bars: Sequence[BarClosed]
+    ) -> Sequence[Asked]:
+        if champion is None or not flags.enabled:
+            return [Asked()] * len(bars)
+        return ask(champion, flags, self.buffers, bars, self._timeframe)
+
+    def _answer(
+        self,
+        taken: _Taken,
+        asked: Asked,
+        champion: Champion | None,
+        flags: Settings,
+        started_ns: int,
+    ) -> Answer:
+        bar, refusal, replaced = taken
+        last = self._last_answer.get(bar.symbol)
+        if refusal in _CAME_AGAIN and last and last.bar.open_time_ms == bar.open_time_ms:
+            return Answer(bar, last.decision, last.asked, flags, is_new=False, replaced=replaced)
+        decision = decide(
+            bar,
+            self._timeframe,
+            flags,
+            champion.serving if champion else None,
+            probabilities=asked.prediction.probabilities if asked.prediction else None,
+            abstain_reason=asked.reason,
+            vol_rank=asked.vol_rank,
+            latency_us=(self._clock.monotonic_ns() - started_ns) / 1000,
+        )
+        answer = Answer(bar, decision, asked, flags, is_new=refusal is None, replaced=replaced)
+        if answer.is_new:
+            self._last_answer[bar.symbol] = answer
+        return answer

@@ -1,0 +1,82 @@
+"""How does an answer become a shadow record?"""
+
+from __future__ import annotations
+
+from plugin.answer import Answer
+from plugin.settings import Settings
+from shadow.record import BarRecord, DecisionRecord, RevisionRecord, StackingMode
+from shadow.writer import ShadowWriter
+
+
+class ShadowLog:
+    """Answers in, lines out."""
+
+    def __init__(self, writer: ShadowWriter, exchange: str) -> None:
+        self.writer = writer
+        self._exchange = exchange
+        self._flags: Settings | None = None
+        self._flags_text: dict[str, str] = {}
+
+    def write(self, answer: Answer) -> None:
+        """Record a new bar, or both versions of a revised one; never raises."""
+        if answer.is_new:
+            self.writer.write_bar(bar_record(answer, self._text_of(answer.flags)))
+        elif answer.replaced is not None:
+            self.writer.write_revision(_revision_record(answer, answer.replaced))
+
+    def _text_of(self, flags: Settings) -> dict[str, str]:
+        if flags is not self._flags:  # they change a few times a year, and are written with every bar
+            self._flags = flags
+            self._flags_text = {**flags.live_as_text(), "ML_EXCHANGE": self._exchange}
+        return self._flags_text
+
+
+def bar_record(answer: Answer, flags: dict[str, str]) -> BarRecord:
+    """The record of one answered bar. Stacking is active where the meta-model had all its members."""
+    bar, decision, prediction = answer.bar, answer.decision, answer.asked.prediction
+    stacked = prediction is not None and prediction.reason == "ok"
+    if decision.mode == "off":
+        stacking: StackingMode = "off"
+    else:
+        stacking = "active" if stacked else "inactive"
+    return BarRecord(
+        seq=0,
+        written_at="",
+        symbol=bar.symbol,
+        timeframe=bar.timeframe,
+        open_time_ms=bar.open_time_ms,
+        close=bar.close,
+        mode=decision.mode,
+        ml_stacking_mode=stacking,
+        ml_reason="ok" if stacked else decision.reason,
+        ml_error=answer.asked.error,
+        members=prediction.members if prediction else {},
+        meta_p=prediction.meta_p if prediction else None,
+        probabilities=prediction.probabilities if prediction else {},
+        decision=DecisionRecord(
+            action=decision.action,
+            valid_until_ms=decision.valid_until_ms,
+            size_multiplier=decision.size_multiplier,
+            stop_atr=decision.stop_atr,
+            regime=decision.regime,
+            reason=decision.reason,
+        ),
+        host_signal=None,
+        champion=decision.bundle_id,
+        challenger=None,
+        flags=flags,
+        feature_hash=decision.feature_hash,
+        latency_us=decision.latency_us,
+    )
+
+
+def _revision_record(answer: Answer, seen: tuple[float, float, float, float, float]) -> RevisionRecord:
+    return RevisionRecord(
+        seq=0,
+        written_at="",
+        symbol=answer.bar.symbol,
+        timeframe=answer.bar.timeframe,
+        open_time_ms=answer.bar.open_time_ms,
+        seen=seen,
+        revised=answer.bar.ohlcv,
+    )

@@ -1,0 +1,177 @@
+"""What does the log say, and how much of it is whole?
+
+Lines are read as they were written: in order, in bounded memory, and every kind of damage is counted
+instead of being raised. A log that this program wrote undisturbed has no damage at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from shadow.files import MAX_LINE_BYTES, cut_lines, day_files, torn_bytes
+from shadow.record import SCHEMA, RecordDamaged, RecoveredRecord, RevisionRecord, verified_body
+
+
+class Bar(Protocol):
+    """What the reader itself needs of a bar's line. BarRecord has it, and so has BarKey."""
+
+    @property
+    def schema(self) -> int: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def timeframe(self) -> str: ...
+    @property
+    def open_time_ms(self) -> int: ...
+
+
+AnyBar = TypeVar("AnyBar", bound=Bar)
+
+
+class BarKey(msgspec.Struct, tag_field="type", tag="bar", gc=False):
+    """Only what tells bars apart. Subclass it with the fields you need, decoding is cheaper for it."""
+
+    schema: int
+    seq: int
+    symbol: str
+    timeframe: str
+    open_time_ms: int
+
+
+class _Head(msgspec.Struct, gc=False):
+    """What every schema to come must keep."""
+
+    schema: int
+    seq: int
+
+
+class Damage(msgspec.Struct):
+    """What is wrong with a log.
+
+    A line that can not be read leaves a hole in `seq` as well, and counts in both. A log of a few days
+    may start at any `seq`.
+    """
+
+    broken_lines: int = 0
+    """Lines that are not what was written: bits flipped, two lines glued, torn and never repaired."""
+    overlong_lines: int = 0
+    missing_lines: int = 0
+    """Numbers left out by `seq`: lines that were lost, or could not be written."""
+    repeated_lines: int = 0
+    """Lines whose `seq` does not lie above the one before."""
+    repeated_bars: int = 0
+    """Bars of a series at or before one that was read; the first stands."""
+    newer_lines: int = 0
+    """Lines of a schema that this program does not know yet."""
+
+    def counts(self) -> dict[str, int]:
+        """The counters by name."""
+        return msgspec.structs.asdict(self)
+
+    @property
+    def n_total(self) -> int:
+        return sum(self.counts().values())
+
+
+_NOT_OURS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class LogReader(Generic[AnyBar]):
+    """The bars of a log, oldest line first. Iterate once; the counters are complete afterwards.
+
+    `bar_type` is BarRecord or a subclass of BarKey. `since_day` and `until_day` (`YYYY-MM-DD`, both
+    included) bound the files that are opened. Iterating raises OSError where a file can not be read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        bar_type: type[AnyBar],
+        since_day: str = "0000-00-00",
+        until_day: str = "9999-99-99",
+    ) -> None:
+        self.damage = Damage()
+        self.n_revisions = 0
+        self.n_repairs = 0
+        self.next_seq: int | None = None
+        self.newest_open_ms: dict[tuple[str, str], int] = {}
+        self._files = [path for path in day_files(folder) if since_day <= path.stem <= until_day]
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            bar_type | RevisionRecord | RecoveredRecord
+        )
+
+    def __iter__(self) -> Iterator[AnyBar]:
+        for path in self._files:
+            for line in cut_lines(path):
+                record = self._decoded(line)
+                if record is None:
+                    continue
+                if record.seq == self.next_seq:
+                    self.next_seq += 1
+                else:
+                    self._count_jump(record.seq)
+                if self._is_new_bar(record):
+                    yield record
+            # Only the newest file can be in the middle of a line.
+            if path is not self._files[-1] and torn_bytes(path):
+                self.damage.broken_lines += 1
+
+    def _decoded(self, line: bytes) -> Any:
+        """The record of a line, a _Head where it is of a later schema, None where it is damaged."""
+        if len(line) > MAX_LINE_BYTES:
+            self.damage.overlong_lines += 1
+            return None
+        try:
+            body = verified_body(line)
+        except RecordDamaged:
+            self.damage.broken_lines += 1
+            return None
+        try:
+            record = self._decoder.decode(body)
+        except _NOT_OURS:
+            return self._of_later_schema(body)
+        return record if record.schema <= SCHEMA else self._of_later_schema(body)
+
+    def _of_later_schema(self, body: bytes) -> _Head | None:
+        """The crc32 is right and the content is not ours: of a later version, or nonsense."""
+        try:
+            head = msgspec.json.decode(body, type=_Head)
+        except _NOT_OURS:
+            head = _Head(schema=SCHEMA, seq=0)
+        if head.schema > SCHEMA:
+            return head
+        self.damage.broken_lines += 1
+        return None
+
+    def _is_new_bar(self, record: Any) -> bool:
+        kind = type(record)
+        if kind is RevisionRecord:
+            self.n_revisions += 1
+            return False
+        if kind is RecoveredRecord:
+            self.n_repairs += 1
+            return False
+        if kind is _Head:
+            self.damage.newer_lines += 1
+            return False
+        series = (record.symbol, record.timeframe)
+        newest_open_ms = self.newest_open_ms.get(series)
+        if newest_open_ms is not None and record.open_time_ms <= newest_open_ms:
+            self.damage.repeated_bars += 1
+            return False
+        self.newest_open_ms[series] = record.open_time_ms
+        return True
+
+    def _count_jump(self, seq: int) -> None:
+        if self.next_seq is not None:
+            if seq < self.next_seq:
+                self.damage.repeated_lines += 1
+                return
+            self.damage.missing_lines += seq - self.next_seq
+        self.next_seq = seq + 1

@@ -1,0 +1,133 @@
+"""Which records belong to the days before a moment, and which bars are missing among them?"""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from shadow.columns import CONTEXT, BarLine, Columns, SeriesRows
+from shadow.coverage import Coverage, measure_coverage
+from shadow.files import day_files, utc_text
+from shadow.outcomes import bar_length_ms
+from shadow.reader import BarKey, Damage, LogReader
+
+_DAY_MS = 86_400_000
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The bars that opened since `since_ms` and had closed by `now_ms`, as they could be known then.
+
+    `rows` also holds bars just before the window, for what looks back from its first ones; `coverage`
+    has one item per series.
+    """
+
+    since_ms: int
+    now_ms: int
+    days: int
+    columns: Columns
+    rows: list[SeriesRows]
+    coverage: list[Coverage]
+    damage: Damage
+    n_repairs: int
+    n_revisions: int
+
+
+def read_window(folder: Path, now_ms: int, days: int, symbols: frozenset[str] = frozenset()) -> Window:
+    """Read the `days` before `now_ms`; an empty `symbols` means all.
+
+    Raises OSError where a file can not be read, LogUnusable where a record holds no timeframe.
+    """
+    since_ms = now_ms - days * _DAY_MS
+    first_day = _first_day(folder, utc_text(since_ms)[:10])
+    # No last day: after a clock ran ahead, the bars of today lie in the file of a day to come.
+    reader = LogReader(folder, BarLine, since_day=first_day)
+    columns = Columns(since_ms, now_ms, symbols)
+    columns.fill(reader)
+    rows = _rows_of_series(columns)
+    return Window(
+        since_ms=since_ms,
+        now_ms=now_ms,
+        days=days,
+        columns=columns,
+        rows=rows,
+        coverage=_coverage(folder, first_day, rows, since_ms, now_ms),
+        damage=reader.damage,
+        n_repairs=reader.n_repairs,
+        n_revisions=reader.n_revisions,
+    )
+
+
+def replayed_until(folder: Path) -> int | None:
+    """When the newest recorded bar closed, where the log is a replay; None where it was live or empty.
+
+    A replay's clock is that of its bars, so its "now" is where it stopped.
+    """
+    for path in reversed(day_files(folder)):
+        newest = deque(LogReader(folder, BarLine, path.stem, path.stem), maxlen=1)
+        if newest:
+            closed_ms = newest[0].open_time_ms + bar_length_ms(newest[0].timeframe)
+            return closed_ms if newest[0].flags.ML_SOURCE == "replay" else None
+    return None
+
+
+def _first_day(folder: Path, since_day: str) -> str:
+    """The newest file before the window is read too: it tells what was followed, and earlier closes."""
+    earlier = [path.stem for path in day_files(folder) if path.stem < since_day]
+    return earlier[-1] if earlier else since_day
+
+
+def _rows_of_series(columns: Columns) -> list[SeriesRows]:
+    """The series that have a bar, by symbol and timeframe, each in time order."""
+    code, kind = np.array(columns.series_code), np.array(columns.kind)
+    open_time_ms, close = np.array(columns.open_time_ms), np.array(columns.close)
+    has_probability = np.isfinite(np.array(columns.meta_p))
+    # CONTEXT is -1, so the last reason is that of a bar outside the window.
+    reason = np.array([*(kind.reason for kind in columns.kinds), None], dtype=object)
+    order = np.argsort(code, kind="stable")
+    bounds = np.searchsorted(code[order], np.arange(len(columns.series) + 1))
+    all_rows = []
+    for at, (symbol, timeframe) in enumerate(columns.series):
+        row = order[bounds[at] : bounds[at + 1]]
+        if row.size:
+            rows = SeriesRows(
+                symbol=symbol,
+                timeframe=timeframe,
+                length_ms=bar_length_ms(timeframe),
+                open_time_ms=open_time_ms[row],
+                close=close[row],
+                in_window=kind[row] != CONTEXT,
+                has_probability=has_probability[row],
+                reason=reason[kind[row]],
+                row=row,
+            )
+            all_rows.append(rows)
+    return sorted(all_rows, key=lambda rows: (rows.symbol, rows.timeframe))
+
+
+def _coverage(
+    folder: Path, first_day: str, all_rows: list[SeriesRows], since_ms: int, now_ms: int
+) -> list[Coverage]:
+    if not all_rows:
+        return []
+    running_ms = np.unique(np.concatenate([rows.open_time_ms for rows in all_rows]))
+    fresh = {rows.series for rows in all_rows if rows.in_window[0]}
+    fresh -= _recorded_before(folder, first_day, fresh)
+    return [
+        measure_coverage(rows, since_ms, now_ms, rows.series not in fresh, running_ms)
+        for rows in all_rows
+    ]
+
+
+def _recorded_before(folder: Path, day: str, wanted: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of the series have a record in a file before `day`; reads no more files than it must."""
+    missing = set(wanted)
+    earlier = [path for path in day_files(folder) if path.stem < day]
+    while missing and earlier:
+        path = earlier.pop()
+        reader = LogReader(folder, BarKey, path.stem, path.stem)
+        deque(reader, maxlen=0)
+        missing -= reader.newest_open_ms.keys()
+    return wanted - missing

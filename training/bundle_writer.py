@@ -1,0 +1,238 @@
+"""How does what was trained become a bundle on disk?
+
+A bundle is drafted in `models/drafts`, judged there, and then moved to its name with its gate report in
+the manifest. Whatever is left in `models/drafts` by a killed run was never loadable and is swept away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin.canary import Golden
+from plugin.candles import Candles
+from plugin.durable import sync_folder, write_file
+from plugin.features import LOOKBACK_BARS
+from plugin.features.joined import FEATURE_SETS, ROW_NAMES, columns_of
+from plugin.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_FILE,
+    MANIFEST_HASH_FILE,
+    FeatureSetEntry,
+    FileEntry,
+    GateReport,
+    Manifest,
+    MemberFile,
+    SymbolBars,
+    content_hash,
+    encode_manifest,
+)
+from plugin.meta_model import LogisticModel, MetaModel, meta_inputs
+from training.dataset import Dataset
+from training.models.base import Member, Model
+from training.settings import TrainingSettings, companions_of
+
+_META_FILE = "meta.json"
+_GOLDEN_FILE = "golden.npz"
+_SUFFIX = {"lightgbm": ".txt", "xgboost": ".json"}
+_GOLDEN_CASES = 8
+_VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """All that training hands over. `models` and `meta` are keyed by horizon."""
+
+    settings: TrainingSettings
+    candles: Mapping[str, Candles]
+    dataset: Dataset
+    members: Sequence[Member]
+    models: Mapping[int, Mapping[str, Model]]
+    meta: Mapping[int, LogisticModel]
+    metrics: dict[str, Any]
+    oof_rows: int
+
+
+def draft_bundle(models_folder: Path, trained: Trained, created: str) -> Path:
+    """Write all files of the bundle but its gate report; returns the folder of the draft."""
+    files, member_files = _model_files(trained)
+    meta = MetaModel(
+        tuple(member.name for member in trained.members),
+        {str(horizon): model for horizon, model in trained.meta.items()},
+    )
+    files[_META_FILE] = msgspec.json.format(msgspec.json.encode(meta), indent=1)
+    files[_GOLDEN_FILE] = golden_cases(trained).encode()
+    manifest = _manifest(trained, files, member_files, created)
+
+    drafts = models_folder / "drafts"
+    shutil.rmtree(drafts, ignore_errors=True)
+    draft = drafts / manifest.bundle_id
+    draft.mkdir(parents=True, mode=0o700)
+    for name, content in files.items():
+        write_file(draft / name, content)
+    _write_manifest(draft, manifest)
+    return draft
+
+
+def publish_bundle(models_folder: Path, draft: Path, report: GateReport) -> Path:
+    """Put the gate report into the manifest and move the draft to its place among the bundles."""
+    manifest = msgspec.json.decode((draft / MANIFEST_FILE).read_bytes(), type=Manifest)
+    _write_manifest(draft, msgspec.structs.replace(manifest, gate_report=report))
+    bundles = models_folder / "bundles"
+    bundles.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = bundles / draft.name
+    draft.rename(place)
+    sync_folder(bundles)
+    return place
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    text = encode_manifest(manifest)
+    write_file(folder / MANIFEST_FILE, text)
+    hash_line = f"{hashlib.sha256(text).hexdigest()}  {MANIFEST_FILE}\n"
+    write_file(folder / MANIFEST_HASH_FILE, hash_line.encode())
+    sync_folder(folder)
+
+
+def _model_files(trained: Trained) -> tuple[dict[str, bytes], list[MemberFile]]:
+    files: dict[str, bytes] = {}
+    entries = []
+    for horizon, models in trained.models.items():
+        for member in trained.members:
+            name = f"{member.name}_h{horizon}{_SUFFIX[member.kind]}"
+            files[name] = models[member.name].content()
+            entries.append(
+                MemberFile(
+                    member=member.name,
+                    kind=member.kind,
+                    feature_set=member.feature_set,
+                    horizon=horizon,
+                    file=name,
+                )
+            )
+    return files, entries
+
+
+def golden_cases(trained: Trained) -> Golden:
+    """Stretches of real bars, spread over the rows, with what training's own code says of them.
+
+    Features come from the history walk and members from their own libraries, so that repeating these
+    answers shows the live code to agree with both.
+    """
+    dataset, horizons = trained.dataset, list(trained.models)
+    cases = np.linspace(0, dataset.n_rows - 1, _GOLDEN_CASES).round().astype(int)
+    length_ms = next(iter(trained.candles.values())).timeframe.length_ms
+    open_time_ms = dataset.known_from_ms[cases] - length_ms
+    windows = []
+    for symbol_number, opened in zip(dataset.symbol[cases], open_time_ms, strict=True):
+        symbol = dataset.symbols[symbol_number]
+        windows.append(
+            np.stack(
+                [
+                    _window(trained.candles[name], int(opened))
+                    for name in (symbol, *companions_of(symbol))
+                ]
+            )
+        )
+    rows = dataset.rows[cases]
+    said = np.array(
+        [
+            [
+                trained.models[horizon][member.name].predict(
+                    np.ascontiguousarray(rows[:, columns_of(member.feature_set)])
+                )
+                for horizon in horizons
+            ]
+            for member in trained.members
+        ]
+    )
+    stacked = [
+        trained.meta[horizon].probability(meta_inputs(said[:, place], rows[:, _VOLATILITY_COLUMN]))
+        for place, horizon in enumerate(horizons)
+    ]
+    return Golden(
+        np.stack(windows), open_time_ms, rows, said.transpose(2, 0, 1), np.stack(stacked, axis=1)
+    )
+
+
+def _window(candles: Candles, newest_open_ms: int) -> NDArray[np.float64]:
+    newest = (newest_open_ms - candles.first_open_ms) // candles.timeframe.length_ms
+    return candles.bars[:, newest - LOOKBACK_BARS + 1 : newest + 1]
+
+
+def _manifest(
+    trained: Trained, files: Mapping[str, bytes], members: Sequence[MemberFile], created: str
+) -> Manifest:
+    settings = trained.settings
+    sets = {name: FEATURE_SETS[name] for name in sorted({entry.feature_set for entry in members})}
+    draft = Manifest(
+        format_version=FORMAT_VERSION,
+        bundle_id="",
+        content_hash="",
+        created=created,
+        git_revision=_git_revision(),
+        venue=settings.venue,
+        symbols=settings.symbols,
+        timeframe=settings.timeframe,
+        horizons=settings.horizons,
+        primary_horizon=settings.primary_horizon,
+        label="up: the close h bars later is above the close of the bar",
+        companions={symbol: companions_of(symbol) for symbol in settings.symbols},
+        feature_sets={
+            name: FeatureSetEntry(names=own.names, schema_hash=own.schema_hash)
+            for name, own in sets.items()
+        },
+        members=tuple(members),
+        meta_file=_META_FILE,
+        golden_file=_GOLDEN_FILE,
+        files={
+            name: FileEntry(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+            for name, content in files.items()
+        },
+        libraries={name: version(name) for name in ("lightgbm", "numpy", "scikit-learn")}
+        | {"xgboost": _xgboost_version()},
+        bars={
+            symbol: SymbolBars(
+                first_open_ms=candles.first_open_ms,
+                n_bars=candles.n_bars,
+                sha256=hashlib.sha256(candles.bars.tobytes()).hexdigest(),
+            )
+            for symbol, candles in sorted(trained.candles.items())
+        },
+        settings=msgspec.to_builtins(settings),
+        metrics=trained.metrics,
+        oof_rows=trained.oof_rows,
+        gate_report=None,
+    )
+    digest = content_hash(draft)
+    stamp = created.replace("-", "").replace(":", "")
+    return msgspec.structs.replace(draft, content_hash=digest, bundle_id=f"{stamp}-{digest[:12]}")
+
+
+def _xgboost_version() -> str:
+    import xgboost  # its distribution has one name on Linux and another elsewhere
+
+    return str(xgboost.__version__)
+
+
+def _git_revision() -> str:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607  (any git)
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "unknown"
+    return answer.stdout.strip() or "unknown"

@@ -1,0 +1,93 @@
+"""How does a LightGBM member learn?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+# Chosen by walk-forward on bars before 2021 alone; see docs/training.md.
+PARAMETERS: dict[str, Any] = {
+    "objective": "binary",
+    "learning_rate": 0.03,
+    "num_leaves": 12,
+    "min_data_in_leaf": 400,
+    "feature_fraction": 0.3,
+    "bagging_fraction": 0.5,
+    "bagging_freq": 1,
+    "lambda_l2": 10.0,
+    "max_bin": 63,
+    # Bins are shared by folds of different sizes: a filter by the first of them would be wrong later.
+    "feature_pre_filter": False,
+    "deterministic": True,
+    "force_col_wise": True,
+    "num_threads": 2,
+    "verbosity": -1,
+}
+N_TREES = 200
+
+
+@dataclass(frozen=True)
+class LightGBMModel:
+    """One trained booster."""
+
+    booster: lightgbm.Booster
+
+    def predict(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """As `base.Model`."""
+        return np.asarray(self.booster.predict(rows), dtype=np.float64)
+
+    def content(self) -> bytes:
+        """LightGBM's own text."""
+        text: str = self.booster.model_to_string()
+        return text.encode("ascii")
+
+    def gains(self) -> NDArray[np.float64]:
+        """As `base.Model`."""
+        return np.asarray(self.booster.feature_importance("gain"), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class LightGBMBins:
+    """One binned dataset; a fold is a view of its rows."""
+
+    rows: lightgbm.Dataset
+
+    def fit(self, train: NDArray[np.int64], up: NDArray[np.float64], seed: int) -> LightGBMModel:
+        """As `base.Binned`."""
+        fold = self.rows.subset(train.tolist()).construct()
+        fold.set_label(up[train])
+        return LightGBMModel(lightgbm.train({**PARAMETERS, "seed": seed}, fold, N_TREES))
+
+
+@dataclass(frozen=True)
+class LightGBMMember:
+    """LightGBM over one feature set."""
+
+    name: str
+    feature_set: str
+    kind: Literal["lightgbm"] = "lightgbm"
+
+    def bin(
+        self, rows: NDArray[np.float32], first_block: NDArray[np.int64], names: Sequence[str]
+    ) -> LightGBMBins:
+        """As `base.Member`."""
+        edges = _dataset(rows[first_block], names)
+        return LightGBMBins(_dataset(rows, names, reference=edges.construct()).construct())
+
+
+def _dataset(
+    rows: NDArray[np.float32], names: Sequence[str], reference: lightgbm.Dataset | None = None
+) -> lightgbm.Dataset:
+    # Labels differ from horizon to horizon and are set on each fold; LightGBM asks for some here.
+    return lightgbm.Dataset(
+        rows,
+        label=np.zeros(len(rows)),
+        reference=reference,
+        feature_name=list(names),
+        params=PARAMETERS,
+    )

@@ -1,0 +1,235 @@
+"""How do candles become a judged bundle? The whole walk of a training, from top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gates.limits import Limits
+from gates.runner import run_gates
+from plugin.bar import Timeframe
+from plugin.candle_store import CandleStore
+from plugin.candles import Candles
+from plugin.durable import replace_file
+from plugin.errors import WrongUse
+from plugin.features.joined import FEATURE_SETS
+from plugin.manifest import GateReport
+from plugin.meta_model import LogisticModel
+from plugin.registry import Registry
+from training.bundle_writer import Trained, draft_bundle, publish_bundle
+from training.candles import verify
+from training.candles.verification import MAX_UNUSABLE_SHARE
+from training.dataset import Dataset, build_dataset
+from training.evaluate import evaluate
+from training.models.base import Binned, Model
+from training.oof import Step, bin_members, fit_final, out_of_fold
+from training.settings import MEMBERS, TrainingSettings, companions_of
+from training.splits import Fold, fold_boundaries, walk_forward
+from training.stacking import fit_meta, stack_out_of_fold
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training led to. `record` is what stands in `models/runs/<bundle id>.json`."""
+
+    bundle: Path
+    report: GateReport
+    record: dict[str, Any]
+    is_champion: bool
+
+
+@dataclass(frozen=True)
+class _Horizon:
+    """All that is learnt and measured at one horizon."""
+
+    models: Mapping[str, Model]
+    meta: LogisticModel
+    metrics: dict[str, Any]
+
+
+def n_steps(settings: TrainingSettings) -> int:
+    """How often `retrain` calls its `step`."""
+    return len(settings.horizons) * len(MEMBERS) * (settings.n_folds + 1)
+
+
+def retrain(
+    settings: TrainingSettings, store: CandleStore, models_dir: Path, limits: Limits, step: Step
+) -> Outcome:
+    """Train, judge and publish one bundle; it becomes champion where there is none and it is fit.
+
+    `step` is told of each model trained. Raises WrongUse where bars are missing or unfit.
+    """
+    minutes = _Minutes()
+    candles = _read_candles(settings, store)
+    minutes.took("candles")
+    dataset = build_dataset(
+        candles,
+        settings.symbols,
+        {symbol: companions_of(symbol) for symbol in settings.symbols},
+        settings.horizons,
+        settings.since_ms,
+    )
+    minutes.took("features")
+    boundaries_ms = _boundaries(dataset, settings)
+    binned = bin_members(MEMBERS, dataset, _first_block(dataset, settings, boundaries_ms[0]))
+    by_horizon = {
+        horizon: _learn(dataset, settings, binned, horizon, boundaries_ms, step)
+        for horizon in settings.horizons
+    }
+    minutes.took("models")
+    draft = draft_bundle(
+        models_dir,
+        Trained(
+            settings=settings,
+            candles=candles,
+            dataset=dataset,
+            members=MEMBERS,
+            models={horizon: one.models for horizon, one in by_horizon.items()},
+            meta={horizon: one.meta for horizon, one in by_horizon.items()},
+            metrics={str(horizon): one.metrics for horizon, one in by_horizon.items()},
+            oof_rows=by_horizon[settings.primary_horizon].metrics["oof_rows"],
+        ),
+        datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    step("gates")
+    report = run_gates(draft, now_ms=time.time_ns() // 1_000_000, limits=limits)
+    bundle = publish_bundle(models_dir, draft, report)
+    minutes.took("bundle and gates")
+    is_champion = _appoint_first(Registry(models_dir), bundle, report)
+    record = _write_record(models_dir, bundle, settings, by_horizon, report, minutes)
+    return Outcome(bundle, report, record, is_champion)
+
+
+def _read_candles(settings: TrainingSettings, store: CandleStore) -> dict[str, Candles]:
+    """The bars of all symbols and companions, each file verified first."""
+    timeframe = Timeframe.parse(settings.timeframe)
+    names = dict.fromkeys(
+        name for symbol in settings.symbols for name in (symbol, *companions_of(symbol))
+    )
+    candles = {}
+    for name in names:
+        raw = store.read_raw(settings.venue, settings.timeframe, name)
+        failures = verify(raw, timeframe, time.time_ns() // 1_000_000).failures(MAX_UNUSABLE_SHARE)
+        if failures:
+            remedy = "see `python -m training verify --details`"
+            raise WrongUse(f"usable bars of {name}", "; ".join(failures), remedy)
+        candles[name] = store.read(settings.venue, settings.timeframe, name, until_ms=settings.until_ms)
+    return candles
+
+
+def _boundaries(dataset: Dataset, settings: TrainingSettings) -> list[int]:
+    length_ms = Timeframe.parse(settings.timeframe).length_ms
+    return fold_boundaries(
+        first_test_ms=settings.since_ms + settings.first_train_bars * length_ms,
+        end_ms=int(dataset.known_from_ms[-1]) + length_ms,
+        n_folds=settings.n_folds,
+        length_ms=length_ms,
+    )
+
+
+def _first_block(
+    dataset: Dataset, settings: TrainingSettings, first_test_ms: int
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The rows that every fold at every horizon trains on."""
+    return _folds(dataset, settings, max(settings.horizons), [first_test_ms, 2**62])[0].train
+
+
+def _folds(
+    dataset: Dataset, settings: TrainingSettings, horizon: int, boundaries_ms: list[int]
+) -> list[Fold]:
+    return walk_forward(
+        dataset.known_from_ms,
+        dataset.labels[horizon].label_end_ms,
+        boundaries_ms,
+        settings.embargo_bars * Timeframe.parse(settings.timeframe).length_ms,
+    )
+
+
+def _learn(
+    dataset: Dataset,
+    settings: TrainingSettings,
+    binned: Mapping[str, Binned],
+    horizon: int,
+    boundaries_ms: list[int],
+    step: Step,
+) -> _Horizon:
+    folds = _folds(dataset, settings, horizon, boundaries_ms)
+    oof = out_of_fold(MEMBERS, binned, dataset, horizon, folds, settings.seed, step)
+    stacked = stack_out_of_fold(oof, dataset, horizon, folds)
+    length_ms = Timeframe.parse(settings.timeframe).length_ms
+    return _Horizon(
+        models=fit_final(MEMBERS, binned, dataset, horizon, settings.seed, step),
+        meta=fit_meta(oof, dataset, horizon),
+        metrics=evaluate(dataset, horizon, oof, stacked, folds, length_ms),
+    )
+
+
+def _appoint_first(registry: Registry, bundle: Path, report: GateReport) -> bool:
+    """The first bundle that is fit for shadow has nobody to prove itself against."""
+    if report.level == "none" or registry.champion() is not None:
+        return False
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    registry.appoint(bundle.name, at=at, who="training", why="the first bundle that is fit for shadow")
+    return True
+
+
+def _write_record(
+    models_dir: Path,
+    bundle: Path,
+    settings: TrainingSettings,
+    by_horizon: Mapping[int, _Horizon],
+    report: GateReport,
+    minutes: _Minutes,
+) -> dict[str, Any]:
+    manifest = msgspec.json.decode((bundle / "manifest.json").read_bytes())
+    record = {
+        "bundle_id": bundle.name,
+        "content_hash": manifest["content_hash"],
+        "created": manifest["created"],
+        "git_revision": manifest["git_revision"],
+        "bars": manifest["bars"],
+        "libraries": manifest["libraries"],
+        "settings": msgspec.to_builtins(settings),
+        "metrics": manifest["metrics"],
+        "importances": {
+            str(horizon): {
+                member.name: _importances(one.models[member.name], member.feature_set)
+                for member in MEMBERS
+            }
+            for horizon, one in by_horizon.items()
+        },
+        "gate_report": msgspec.to_builtins(report),
+        "minutes": minutes.by_part,
+    }
+    place = models_dir / "runs" / f"{bundle.name}.json"
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    replace_file(place, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    return record
+
+
+def _importances(model: Model, feature_set: str) -> dict[str, float]:
+    """The share of the gain that each feature brought, the largest first."""
+    gains = model.gains()
+    total = float(gains.sum()) or 1.0
+    shares = zip(FEATURE_SETS[feature_set].names, (gains / total).tolist(), strict=True)
+    return dict(sorted(shares, key=lambda share: -share[1]))
+
+
+class _Minutes:
+    """Where the time of a run went."""
+
+    def __init__(self) -> None:
+        self.by_part: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def took(self, part: str) -> None:
+        now = time.monotonic()
+        self.by_part[part] = round((now - self._since) / 60, 3)
+        self._since = now

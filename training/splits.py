@@ -1,0 +1,90 @@
+"""Which rows may a model learn from, if it is to be judged on a later block?
+
+Every split in this project is made here. A label over h bars reaches h bars ahead, so that a training
+row just before a test block already knows a part of it: such rows are purged (M. López de Prado,
+"Advances in Financial Machine Learning", 2018, chapter 7). An embargo widens the test block, because
+neighbouring rows are alike beyond their labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin.errors import WrongUse
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One step of a walk-forward; the test block is `[test_start_ms, test_end_ms)` by bar close time.
+
+    `train` and `test` are row numbers, in time order.
+    """
+
+    number: int
+    test_start_ms: int
+    test_end_ms: int
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def walk_forward(
+    known_from_ms: NDArray[np.int64],
+    label_end_ms: NDArray[np.int64],
+    boundaries_ms: list[int],
+    embargo_ms: int,
+) -> list[Fold]:
+    """Expanding walk-forward: train on all that lies before a block, test on the block.
+
+    `known_from_ms` (n,) is the close time of each row's bar, rising; `label_end_ms` (n,) the close time
+    of the last bar that its label uses. Block k is `[boundaries_ms[k], boundaries_ms[k + 1])`. Raises
+    WrongUse where rows are unordered or a fold has no rows on one side.
+    """
+    if (np.diff(known_from_ms) < 0).any():
+        raise WrongUse("rows in time order", "unordered rows", "sort them by close time")
+    folds = []
+    for number, (start_ms, end_ms) in enumerate(pairwise(boundaries_ms)):
+        block = (known_from_ms >= start_ms) & (known_from_ms < end_ms)
+        earlier = (known_from_ms < start_ms) & apart(
+            known_from_ms, label_end_ms, start_ms, end_ms, embargo_ms
+        )
+        if not earlier.any() or not block.any():
+            raise WrongUse(
+                "rows to train on and rows to test on in every fold",
+                f"{int(earlier.sum())} and {int(block.sum())} in fold {number}",
+                "use a longer history or fewer folds",
+            )
+        folds.append(Fold(number, start_ms, end_ms, np.flatnonzero(earlier), np.flatnonzero(block)))
+    return folds
+
+
+def apart(
+    known_from_ms: NDArray[np.int64],
+    label_end_ms: NDArray[np.int64],
+    test_start_ms: int,
+    test_end_ms: int,
+    embargo_ms: int,
+) -> NDArray[np.bool_]:
+    """True for each row whose `[known_from, label_end]` is clear of the test block and its embargo."""
+    before = label_end_ms + embargo_ms < test_start_ms
+    after = known_from_ms > test_end_ms + embargo_ms
+    separate: NDArray[np.bool_] = before | after
+    return separate
+
+
+def fold_boundaries(first_test_ms: int, end_ms: int, n_folds: int, length_ms: int) -> list[int]:
+    """`n_folds + 1` times on the grid of the bars that cut `[first_test_ms, end_ms)` into equal blocks.
+
+    Raises WrongUse where a block would be empty.
+    """
+    n_bars = (end_ms - first_test_ms) // length_ms
+    if n_folds < 1 or n_bars < n_folds:
+        raise WrongUse(
+            f"at least one bar in each of {n_folds} test blocks",
+            f"{max(n_bars, 0)} bars after the first training block",
+            "use a longer history or fewer folds",
+        )
+    return [first_test_ms + n_bars * fold // n_folds * length_ms for fold in range(n_folds)] + [end_ms]
