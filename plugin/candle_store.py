@@ -181,4 +181,5 @@ def _choose(venues: Iterable[str], otherwise: str) -> str:
 def _span(bars: RawBars) -> str:
     if not bars.n_bars:
         return ""
-    return f" from {utc_minute(int(bars.open_time_ms.min()))} to {utc_minute(int(bars.open_time_ms.max()))}"
+    first_ms, last_ms = int(bars.open_time_ms.min()), int(bars.open_time_ms.max())
+    return f" from {utc_minute(first_ms)} to {utc_minute(last_ms)}"

@@ -104,7 +104,7 @@ class Columns:
         self._now_ms = now_ms
         self._symbols = symbols
         self._codes: dict[tuple[str, str], tuple[int, int]] = {}
-        self._kind_codes: dict[tuple[str | None, ...], int] = {}
+        self._kind_codes: dict[tuple[str, str, str, str, str | None, str], int] = {}
         self.series_code = array("i")
         self.open_time_ms = array("q")
         self.close = array("d")

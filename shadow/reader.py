@@ -85,6 +85,9 @@ _NOT_OURS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 class LogReader(Generic[AnyBar]):
     """The bars of a log, oldest line first. Iterate once; the counters are complete afterwards.
 
+    `next_seq` is the number that the next line would have, 0 before the first; `newest_open_ms` the
+    open time of the newest bar by symbol and timeframe.
+
     `bar_type` is BarRecord or a subclass of BarKey. `since_day` and `until_day` (`YYYY-MM-DD`, both
     included) bound the files that are opened. Iterating raises OSError where a file can not be read.
     """
@@ -99,7 +102,7 @@ class LogReader(Generic[AnyBar]):
         self.damage = Damage()
         self.n_revisions = 0
         self.n_repairs = 0
-        self.next_seq: int | None = None
+        self.next_seq = 0
         self.newest_open_ms: dict[tuple[str, str], int] = {}
         self._files = [path for path in day_files(folder) if since_day <= path.stem <= until_day]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
@@ -169,9 +172,9 @@ class LogReader(Generic[AnyBar]):
         return True
 
     def _count_jump(self, seq: int) -> None:
-        if self.next_seq is not None:
-            if seq < self.next_seq:
-                self.damage.repeated_lines += 1
-                return
+        if seq < self.next_seq:
+            self.damage.repeated_lines += 1
+            return
+        if self.next_seq:
             self.damage.missing_lines += seq - self.next_seq
         self.next_seq = seq + 1

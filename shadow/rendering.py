@@ -20,10 +20,11 @@ _MARKS = {
     "not enough evidence": Text("?", "yellow"),
 }
 _VERDICTS = {
-    True: Text("READY: every check passes.", "bold green"),
+    True: Text("READY: every check passes. Whether it has skill stands below.", "bold green"),
     False: Text("NOT READY: at least one check fails.", "bold red"),
     None: Text("NOT ENOUGH EVIDENCE to say whether it is ready.", "bold yellow"),
 }
+_READING_AID = "Reversal: the naive rule that a move turns back. A constant 0.5: Brier 0.25."
 _MAX_SYMBOLS = 8
 _MAX_REASONS = 5
 
@@ -57,6 +58,7 @@ def render(
         console.print(_members_table(evidence.members))
     if evidence.outcomes:
         console.print(_outcomes_table(evidence.outcomes))
+        console.print(Text(_READING_AID, "dim"))
     console.print(Text("Could it be luck? ", "bold").append(chance.says, "not bold"))
 
 
@@ -87,7 +89,7 @@ def _coverage_table(symbols: list[Coverage]) -> Table:
             _percent(series.coverage),
         )
     if len(symbols) > _MAX_SYMBOLS:
-        table.add_row(f"and {len(symbols) - _MAX_SYMBOLS} more, better covered", "", "", "", "")
+        table.add_row(f"{len(symbols) - _MAX_SYMBOLS} better ones")
     return table
 
 
@@ -121,21 +123,17 @@ def _members_table(members: dict[str, MemberFigures]) -> Table:
 
 
 def _outcomes_table(outcomes: dict[str, HorizonFigures]) -> Table:
-    table = _table("Bars ahead", "n (worth)", "AUC, 95 %", "reversal", "rank IC (t)", "Brier")
+    table = _table("Ahead", "n (worth)", "AUC, 95 %", "reversal", "rank IC (t)", "Brier")
     for horizon, figures in outcomes.items():
         interval = f"{_figure(figures.auc)} [{_figure(figures.auc_low)}, {_figure(figures.auc_high)}]"
         table.add_row(
             horizon,
-            f"{figures.n} ({_figure(figures.n_effective, 0)})",
+            f"{_short(figures.n)} ({_short(figures.n_effective)})",
             interval if figures.reason is None else Text("too little to tell", "dim"),
             _figure(figures.reversal_rule_auc),
             f"{_figure(figures.rank_ic)} ({_figure(figures.rank_ic_t, 1)})",
             _figure(figures.brier),
         )
-    table.caption = (
-        "reversal: the naive rule that a move turns back; a constant 0.5 has a Brier of 0.25"
-    )
-    table.caption_justify = "left"
     return table
 
 
@@ -143,7 +141,7 @@ def _table(*headings: str) -> Table:
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     table.add_column(headings[0])
     for heading in headings[1:]:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
@@ -165,6 +163,12 @@ def _percent(share: float) -> str:
 
 def _figure(value: float, digits: int = 3) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _short(n: float) -> str:
+    if math.isnan(n):
+        return "-"
+    return f"{n:.0f}" if n < 100_000 else f"{n / 1000:.0f}k"
 
 
 def _minute(utc: str) -> str:

@@ -54,7 +54,7 @@ class ShadowWriter:
             os.close(self._lock)
             raise LogUnusable(f"a readable log in {folder}", error, "see to its permissions") from error
         self._day = files[-1].stem if files else ""
-        self._seq = (reader.next_seq or 1) - 1
+        self._seq = max(0, reader.next_seq - 1)
         self._newest_open_ms = reader.newest_open_ms
         if is_torn:
             self._repair()

@@ -1,9 +1,11 @@
-"""What all tests share: the folder of real candles."""
+"""What all tests share: the folder of real candles, and one small trained bundle."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from tests.support.small_training import SmallTraining, train_small
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +15,9 @@ def market() -> Path:
     if not folder:
         pytest.skip("MARKET_DATA names no folder of real candles")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def small_training(tmp_path_factory: pytest.TempPathFactory) -> SmallTraining:
+    """Simulated candles and a models folder with a champion; copy them before a change."""
+    return train_small(tmp_path_factory.mktemp("small"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,22 +50,27 @@ def out_of_fold(
     horizon: int,
     folds: Sequence[Fold],
     seed: int,
+    pool: Executor,
     step: Step,
 ) -> OutOfFold:
     """Train every member on every fold and let it predict the fold's test block.
 
-    `step` is called with a word for people after each training.
+    The trainings are spread over `pool`. `step` is called with a word for people after each.
     """
     up = dataset.labels[horizon].up
+
+    def tested(fold: Fold, member: Member) -> NDArray[np.float64]:
+        model = binned[member.name].fit(_learnable(fold.train, up), up, seed)
+        return model.predict(dataset.rows[fold.test][:, columns_of(member.feature_set)])
+
+    jobs = [(fold, number) for fold in folds for number in range(len(members))]
+    answers = pool.map(lambda job: tested(job[0], members[job[1]]), jobs)
     probability = np.full((len(members), dataset.n_rows), np.nan)
     tested_in = np.full(dataset.n_rows, -1)
-    for fold in folds:
+    for (fold, number), answer in zip(jobs, answers, strict=True):
+        probability[number, fold.test] = answer
         tested_in[fold.test] = fold.number
-        for number, member in enumerate(members):
-            model = binned[member.name].fit(_learnable(fold.train, up), up, seed)
-            rows = dataset.rows[np.ix_(fold.test, columns_of(member.feature_set))]
-            probability[number, fold.test] = model.predict(np.ascontiguousarray(rows))
-            step(f"{member.name}, {horizon} bars, fold {fold.number + 1} of {len(folds)}")
+        step(f"{members[number].name}, {horizon} bars, fold {fold.number + 1} of {len(folds)}")
     return OutOfFold(tuple(member.name for member in members), probability, tested_in)
 
 
@@ -74,15 +80,16 @@ def fit_final(
     dataset: Dataset,
     horizon: int,
     seed: int,
+    pool: Executor,
     step: Step,
 ) -> dict[str, Model]:
     """Train every member on all rows whose label is known: the models that will serve."""
     up = dataset.labels[horizon].up
+    rows = _learnable(np.arange(dataset.n_rows), up)
+    fitted = pool.map(lambda member: binned[member.name].fit(rows, up, seed), members)
     models = {}
-    for member in members:
-        models[member.name] = binned[member.name].fit(
-            _learnable(np.arange(dataset.n_rows), up), up, seed
-        )
+    for member, model in zip(members, fitted, strict=True):
+        models[member.name] = model
         step(f"{member.name}, {horizon} bars, final")
     return models
 

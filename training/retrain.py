@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,10 +81,11 @@ def retrain(
     minutes.took("features")
     boundaries_ms = _boundaries(dataset, settings)
     binned = bin_members(MEMBERS, dataset, _first_block(dataset, settings, boundaries_ms[0]))
-    by_horizon = {
-        horizon: _learn(dataset, settings, binned, horizon, boundaries_ms, step)
-        for horizon in settings.horizons
-    }
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the libraries let go of the interpreter lock
+        by_horizon = {
+            horizon: _learn(dataset, settings, binned, horizon, boundaries_ms, pool, step)
+            for horizon in settings.horizons
+        }
     minutes.took("models")
     draft = draft_bundle(
         models_dir,
@@ -158,14 +161,15 @@ def _learn(
     binned: Mapping[str, Binned],
     horizon: int,
     boundaries_ms: list[int],
+    pool: Executor,
     step: Step,
 ) -> _Horizon:
     folds = _folds(dataset, settings, horizon, boundaries_ms)
-    oof = out_of_fold(MEMBERS, binned, dataset, horizon, folds, settings.seed, step)
+    oof = out_of_fold(MEMBERS, binned, dataset, horizon, folds, settings.seed, pool, step)
     stacked = stack_out_of_fold(oof, dataset, horizon, folds)
     length_ms = Timeframe.parse(settings.timeframe).length_ms
     return _Horizon(
-        models=fit_final(MEMBERS, binned, dataset, horizon, settings.seed, step),
+        models=fit_final(MEMBERS, binned, dataset, horizon, settings.seed, pool, step),
         meta=fit_meta(oof, dataset, horizon),
         metrics=evaluate(dataset, horizon, oof, stacked, folds, length_ms),
     )

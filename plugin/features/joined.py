@@ -40,8 +40,8 @@ def write_joined_row(
 ) -> str:
     """Write the row of the newest bars, all opened at `open_time_ms`, into `out`, as ROW_NAMES.
 
-    The answer is empty, or the reason why there is no row: the name in REFUSALS of the own window, or of
-    a companion's with `companion_` before it.
+    The answer is empty, or the reason why there is no row: the name in REFUSALS of the own window, or
+    that of a companion with `companion_` before it.
     """
     refusal = row_of_newest(*own, open_time_ms, timeframe_ms, out[:_N_OWN])
     if refusal:

@@ -21,7 +21,7 @@ PARAMETERS: dict[str, Any] = {
     "lambda": 10.0,
     "max_bin": 64,
     "tree_method": "hist",
-    "nthread": 2,
+    "nthread": 1,
 }
 N_TREES = 200
 
