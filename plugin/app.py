@@ -57,14 +57,8 @@ class App:
 
     async def run(self, deliver: Callable[[Sequence[Answer]], None]) -> None:
         """Warm up from history, then answer every batch until the source ends."""
-        for buffer in self.pipeline.buffers.values():
-            history = await self.source.history(buffer.symbol, LOOKBACK_BARS)
-            if history is not None:
-                buffer.extend(history)
-        # What lives now lives for ever: a later collection need not walk it, which takes long.
-        gc.collect()
-        gc.freeze()
         try:
+            await self._warm_up()
             async for batch in self.source.batches():
                 answers = self.pipeline.answer(batch)
                 deliver(answers)
@@ -73,3 +67,13 @@ class App:
                 self.reloader.refresh()
         finally:
             self.writer.close()
+
+    async def _warm_up(self) -> None:
+        for buffer in self.pipeline.buffers.values():
+            history = await self.source.history(buffer.symbol, LOOKBACK_BARS)
+            if history is not None:
+                buffer.extend(history)
+        self.pipeline.warm_up()
+        # What lives now lives for ever: a later collection need not walk it, which takes long.
+        gc.collect()
+        gc.freeze()

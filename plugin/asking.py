@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from plugin.answer import Asked
@@ -15,6 +16,7 @@ from plugin.features.joined import ROW_NAMES, write_joined_row
 from plugin.reloader import Champion
 from plugin.settings import Settings
 
+_log = structlog.get_logger()
 _VOL_RANK_COLUMN = ROW_NAMES.index("vol_rank_24")
 
 
@@ -43,6 +45,20 @@ def ask(
     ]
 
 
+def warm_up(
+    champion: Champion, buffers: Mapping[str, BarBuffer], symbols: Iterable[str], timeframe: Timeframe
+) -> None:
+    """Do all that `ask` does for the newest bars of `symbols`, and remember nothing; never raises."""
+    row = np.empty(len(ROW_NAMES), dtype=np.float32)
+    try:
+        for symbol in symbols:
+            companions = champion.bundle.manifest.companions.get(symbol, ())
+            _row(symbol, buffers[symbol].newest_open_ms, companions, buffers, timeframe, row)
+        champion.ensemble.warm_up()
+    except Exception as error:  # the decision itself will tell the bot
+        _log.warning("warm_up_failed", error=f"{type(error).__name__}: {error}")
+
+
 def _asked(prediction: Prediction, vol_rank: float) -> Asked:
     return Asked(prediction, None if prediction.reason == "ok" else prediction.reason, vol_rank)
 
@@ -67,12 +83,13 @@ def _rows(
         if companions is None:
             reasons.append("symbol_not_in_bundle")
         else:
-            reasons.append(_row(bar, companions, buffers, timeframe, row))
+            reasons.append(_row(bar.symbol, bar.open_time_ms, companions, buffers, timeframe, row))
     return rows, reasons
 
 
 def _row(
-    bar: BarClosed,
+    symbol: str,
+    open_time_ms: int,
     companions: Sequence[str],
     buffers: Mapping[str, BarBuffer],
     timeframe: Timeframe,
@@ -81,10 +98,10 @@ def _row(
     windows = []
     for name in companions:
         companion = buffers.get(name)
-        if companion is None or companion.newest < 0 or companion.newest_open_ms != bar.open_time_ms:
+        if companion is None or companion.newest < 0 or companion.newest_open_ms != open_time_ms:
             return f"companion_missing:{name}"
         windows.append((companion.bars, companion.newest))
-    own = buffers[bar.symbol]
-    if own.newest_open_ms != bar.open_time_ms:
+    own = buffers[symbol]
+    if own.newest_open_ms != open_time_ms:
         return "late"  # a later bar of the same symbol came in the same batch
-    return write_joined_row((own.bars, own.newest), windows, bar.open_time_ms, timeframe.length_ms, row)
+    return write_joined_row((own.bars, own.newest), windows, open_time_ms, timeframe.length_ms, row)

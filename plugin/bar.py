@@ -63,13 +63,15 @@ class BarClosed(msgspec.Struct, frozen=True):
 
 def check_bar(bar: BarClosed, timeframe: Timeframe, now_ms: int) -> None:
     """Raise BarRejected unless every invariant of a closed bar holds at `now_ms`."""
+    if bar.timeframe != timeframe.name:
+        raise BarRejected("other_timeframe", f"a bar of {timeframe.name}", bar.timeframe)
     if not EARLIEST_MS <= bar.open_time_ms < LATEST_MS:
         raise BarRejected("timestamp_unit", "an open time in milliseconds UTC", bar.open_time_ms)
     if bar.open_time_ms % timeframe.length_ms:
         raise BarRejected("off_grid", f"an open time on the {timeframe.name} grid", bar.open_time_ms)
     if bar.open_time_ms + timeframe.length_ms > now_ms:
         raise BarRejected("not_closed", f"a bar closed by {now_ms} ms", bar.open_time_ms)
-    if not all(map(math.isfinite, bar.ohlcv)):
+    if None in bar.ohlcv or not all(map(math.isfinite, bar.ohlcv)):  # exchanges do send null
         raise BarRejected("not_finite", "finite prices and volume", bar.ohlcv)
     if min(bar.open, bar.high, bar.low, bar.close) <= 0 or bar.volume < 0:
         raise BarRejected("not_positive", "prices above 0 and volume of at least 0", bar.ohlcv)

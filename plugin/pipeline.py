@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import structlog
 
 from plugin.answer import Answer, Asked
-from plugin.asking import ask
+from plugin.asking import ask, warm_up
 from plugin.bar import BarClosed, Timeframe, check_bar
 from plugin.buffer import ArrivalKind, BarBuffer, Ohlcv
 from plugin.clock import Clock
@@ -23,6 +24,7 @@ from plugin.shadow_log import ShadowLog
 
 _log = structlog.get_logger()
 _CAME_AGAIN = ("repeat", "revision")
+_in_time_order = attrgetter("open_time_ms")
 
 
 class _Taken(NamedTuple):
@@ -60,10 +62,14 @@ class Pipeline:
         self._last_answer: dict[str, Answer] = {}
 
     def answer(self, batch: Sequence[BarClosed]) -> list[Answer]:
-        """Decide on bars that closed together: one answer for each bar of a served symbol, in order."""
+        """Decide on bars that closed together: one answer for each bar of a served symbol, oldest first.
+
+        Only the newest bar of a symbol in `batch` is decided on; those of unknown symbols are dropped.
+        """
         started_ns = self._clock.monotonic_ns()
         champion, flags = self._reloader.champion, self._flags.current  # one bundle for the whole batch
-        taken = [self._take_in(bar) for bar in batch if bar.symbol in self.buffers]
+        known = [bar for bar in batch if bar.symbol in self.buffers]
+        taken = [self._take_in(bar) for bar in sorted(known, key=_in_time_order)]
         served = [one for one in taken if one.bar.symbol in self._served]
         said = iter(self._ask(champion, flags, [one.bar for one in served if one.refusal is None]))
         return [
@@ -87,11 +93,11 @@ class Pipeline:
         """Ask about the bars held now and forget the answer, so that the next close finds hot caches.
 
         A bar closes once an hour: without this the first call after the pause takes several times as
-        long as the next one.
+        long as the next one, and the first of all a quarter of a second, to load the kernels.
         """
         champion = self._reloader.champion
         if champion is not None:
-            champion.ensemble.warm_up()
+            warm_up(champion, self.buffers, self._served, self._timeframe)
 
     def _take_in(self, bar: BarClosed) -> _Taken:
         try:

@@ -14,20 +14,23 @@ class ShadowLog:
     def __init__(self, writer: ShadowWriter, exchange: str) -> None:
         self.writer = writer
         self._exchange = exchange
-        self._flags: Settings | None = None
+        self._written: tuple[Settings | None, str] = None, ""
         self._flags_text: dict[str, str] = {}
 
     def write(self, answer: Answer) -> None:
         """Record a new bar, or both versions of a revised one; never raises."""
         if answer.is_new:
-            self.writer.write_bar(bar_record(answer, self._text_of(answer.flags)))
+            self.writer.write_bar(bar_record(answer, self._text_of(answer)))
         elif answer.replaced is not None:
             self.writer.write_revision(_revision_record(answer, answer.replaced))
 
-    def _text_of(self, flags: Settings) -> dict[str, str]:
-        if flags is not self._flags:  # they change a few times a year, and are written with every bar
-            self._flags = flags
-            self._flags_text = {**flags.live_as_text(), "ML_EXCHANGE": self._exchange}
+    def _text_of(self, answer: Answer) -> dict[str, str]:
+        """The flags in force, and where the bar really came from, which may be a replay."""
+        flags, source = self._written
+        if answer.flags is not flags or answer.bar.source != source:  # a few times a year
+            self._written = answer.flags, answer.bar.source
+            origin = {"ML_EXCHANGE": self._exchange, "ML_SOURCE": answer.bar.source}
+            self._flags_text = answer.flags.live_as_text() | origin
         return self._flags_text
 
 

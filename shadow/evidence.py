@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow.columns import Columns, Kind
+from shadow.columns import CONTEXT, Columns, Kind
 from shadow.coverage import Coverage
 from shadow.files import utc_text
 from shadow.reader import Damage
@@ -164,7 +164,7 @@ def _hours_in_shadow(window: Window) -> float:
 
 def _share_within_middle(columns: Columns) -> float:
     p = np.array(columns.meta_p)
-    p = p[np.isfinite(p)]
+    p = p[np.isfinite(p) & (np.array(columns.kind) != CONTEXT)]
     low, high = _MIDDLE
     return _share(int(np.count_nonzero((p >= low) & (p <= high))), p.size)
 

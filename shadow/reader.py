@@ -104,6 +104,7 @@ class LogReader(Generic[AnyBar]):
         self.n_repairs = 0
         self.next_seq = 0
         self.newest_open_ms: dict[tuple[str, str], int] = {}
+        self._bar_type = bar_type
         self._files = [path for path in day_files(folder) if since_day <= path.stem <= until_day]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             bar_type | RevisionRecord | RecoveredRecord
@@ -113,13 +114,7 @@ class LogReader(Generic[AnyBar]):
         for path in self._files:
             for line in cut_lines(path):
                 record = self._decoded(line)
-                if record is None:
-                    continue
-                if record.seq == self.next_seq:
-                    self.next_seq += 1
-                else:
-                    self._count_jump(record.seq)
-                if self._is_new_bar(record):
+                if record is not None and self._is_new_bar(record):
                     yield record
             # Only the newest file can be in the middle of a line.
             if path is not self._files[-1] and torn_bytes(path):
@@ -153,15 +148,12 @@ class LogReader(Generic[AnyBar]):
         return None
 
     def _is_new_bar(self, record: Any) -> bool:
-        kind = type(record)
-        if kind is RevisionRecord:
-            self.n_revisions += 1
-            return False
-        if kind is RecoveredRecord:
-            self.n_repairs += 1
-            return False
-        if kind is _Head:
-            self.damage.newer_lines += 1
+        if record.seq == self.next_seq:
+            self.next_seq += 1
+        else:
+            self._count_jump(record.seq)
+        if type(record) is not self._bar_type:
+            self._count_other(record)
             return False
         series = (record.symbol, record.timeframe)
         newest_open_ms = self.newest_open_ms.get(series)
@@ -170,6 +162,14 @@ class LogReader(Generic[AnyBar]):
             return False
         self.newest_open_ms[series] = record.open_time_ms
         return True
+
+    def _count_other(self, record: Any) -> None:
+        if type(record) is RevisionRecord:
+            self.n_revisions += 1
+        elif type(record) is RecoveredRecord:
+            self.n_repairs += 1
+        else:
+            self.damage.newer_lines += 1
 
     def _count_jump(self, seq: int) -> None:
         if seq < self.next_seq:

@@ -93,9 +93,11 @@ def auc(p: ArrayLike, up: ArrayLike) -> float:
     """The area under the ROC curve alone, NaN where one class is absent. Ties count one half."""
     p, up, _ = _aligned(p, up, None, 1)
     _check_labels(up)
-    if not 0.0 < up.sum() < up.size or not np.isfinite(p).all():
+    n_up = float(up.sum())
+    n_pairs = n_up * (up.size - n_up)
+    if not n_pairs or not np.isfinite(p).all():
         return math.nan
-    return _auc_influence(p, up == 1.0)[0]
+    return (float(mid_ranks(p) @ up) - n_up * (n_up + 1.0) / 2.0) / n_pairs
 
 
 def rank_ic(

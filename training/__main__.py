@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 
 from plugin.command_line import run_command
-from training.commands import fetch, run, verify
+from training.commands import demo, fetch, run, verify
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; the exit code."""
-    return run_command("python -m training", __doc__ or "", (fetch, verify, run), arguments)
+    return run_command("python -m training", __doc__ or "", (demo, fetch, verify, run), arguments)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ MEMBERS: tuple[Member, ...] = (
     XGBoostMember("xgb", "sequence"),
     LightGBMMember("cross", "cross"),
 )
-# The assets that others are seen against, the most traded first: a symbol's companions are the first
-# three of them that it is not itself.
-REFERENCE_ASSETS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "LINK/USDT")
+# The assets with the longest history among the most traded. Every model learns from their rows, too, and
+# a symbol's companions are the first three of them that it is not itself.
+REFERENCE_ASSETS = ("BTC/USDT", "ETH/USDT", "XRP/USDT", "LTC/USDT")
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from shadow.checklist import LIMITS, Check, checklist, is_ready, luck
-from shadow.columns import Columns
+from shadow.columns import OTHER_ERRORS
 from shadow.evidence import Evidence, weigh
 from shadow.reader import Damage
 from shadow.record import BarRecord
@@ -120,34 +120,24 @@ def test_timeframes_of_different_length_are_pooled_with_the_longer_overlap(tmp_p
     assert figures.auc > 0.6
 
 
-def test_many_different_errors_do_not_fill_the_memory():
-    columns = Columns(0, 2**62, frozenset())
-    lines = [bar(n, ml_error=f"error {n}") for n in range(1000)]
-    for line in lines:
-        line = type("Line", (), {name: getattr(line, name) for name in line.__struct_fields__})
-        line.flags = type("Flags", (), {"ML_EXCHANGE": ""})
-        columns.fill([line])
-    assert len(columns.errors) <= 101
-    assert columns.errors.total() == 1000
+def test_many_different_errors_do_not_fill_the_memory(tmp_path):
+    errors = _evidence(tmp_path, [bar(n, ml_error=f"error {n}") for n in range(300)]).errors
+    assert len(errors) == 101
+    assert errors[OTHER_ERRORS] == 200
 
 
-def _healthy(**changes: object) -> Evidence:
-    """Evidence that passes every check, but for `changes`."""
-    return replace(_HEALTHY, **changes)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _make_healthy(tmp_path_factory):
-    global _HEALTHY  # noqa: PLW0603  (one log for all the limits)
-    _HEALTHY = _evidence(tmp_path_factory.mktemp("healthy"), _walk(120, 0.02))
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    """Evidence that passes every check."""
+    return _evidence(tmp_path_factory.mktemp("healthy"), _walk(120, 0.02))
 
 
 def _verdicts(evidence: Evidence, min_bars: int = 24) -> dict[str, str]:
     return {check.name: check.verdict for check in checklist(evidence, min_bars)}
 
 
-def test_a_healthy_log_passes_every_check():
-    checks = checklist(_healthy(), 24)
+def test_a_healthy_log_passes_every_check(healthy):
+    checks = checklist(healthy, 24)
     assert {check.verdict for check in checks} == {"pass"}
     assert is_ready(checks) is True
 
@@ -160,33 +150,33 @@ def test_a_healthy_log_passes_every_check():
         ("share_within_middle", "share_within_0.3_0.7", LIMITS.share_within_middle),
     ],
 )
-def test_a_share_must_lie_above_its_limit(field, check, limit):
-    assert _verdicts(_healthy(**{field: limit}))[check] == "fail"
-    assert _verdicts(_healthy(**{field: limit + 1e-9}))[check] == "pass"
-    assert _verdicts(_healthy(**{field: math.nan}))[check] == "not enough evidence"
+def test_a_share_must_lie_above_its_limit(healthy, field, check, limit):
+    assert _verdicts(replace(healthy, **{field: limit}))[check] == "fail"
+    assert _verdicts(replace(healthy, **{field: limit + 1e-9}))[check] == "pass"
+    assert _verdicts(replace(healthy, **{field: math.nan}))[check] == "not enough evidence"
 
 
 @pytest.mark.parametrize(("name", "limit"), [("lstm", 0.95), ("tft", 0.80), ("lgb", 0.95)])
-def test_every_member_has_its_limit(name, limit):
-    figures = _HEALTHY.members["lgb"]
+def test_every_member_has_its_limit(healthy, name, limit):
+    figures = healthy.members["lgb"]
     for rate, verdict in ((limit, "fail"), (limit + 1e-9, "pass")):
         members = {name: replace(figures, normal_rate=rate)}
-        assert _verdicts(_healthy(members=members))[f"members.{name}"] == verdict
+        assert _verdicts(replace(healthy, members=members))[f"members.{name}"] == verdict
 
 
-def test_no_member_at_all_is_no_pass():
-    assert _verdicts(_healthy(members={}))["members"] == "not enough evidence"
+def test_no_member_at_all_is_no_pass(healthy):
+    assert _verdicts(replace(healthy, members={}))["members"] == "not enough evidence"
 
 
-def test_a_day_in_shadow_is_asked_for():
-    assert _verdicts(_healthy(hours_in_shadow=23.9))["hours_in_shadow"] == "not enough evidence"
-    assert _verdicts(_healthy(hours_in_shadow=24.0))["hours_in_shadow"] == "pass"
+def test_a_day_in_shadow_is_asked_for(healthy):
+    assert _verdicts(replace(healthy, hours_in_shadow=23.9))["hours_in_shadow"] == "not enough evidence"
+    assert _verdicts(replace(healthy, hours_in_shadow=24.0))["hours_in_shadow"] == "pass"
 
 
-def test_one_error_or_one_damaged_line_fails():
-    assert _verdicts(_healthy(errors={"it broke": 1}))["errors"] == "fail"
+def test_one_error_or_one_damaged_line_fails(healthy):
+    assert _verdicts(replace(healthy, errors={"it broke": 1}))["errors"] == "fail"
     for field in Damage.__struct_fields__:
-        assert _verdicts(_healthy(damage=Damage(**{field: 1})))["damage"] == "fail"
+        assert _verdicts(replace(healthy, damage=Damage(**{field: 1})))["damage"] == "fail"
 
 
 @pytest.mark.parametrize(
@@ -197,14 +187,14 @@ def test_one_error_or_one_damaged_line_fails():
         ("bars_with_probability", ["share_within_0.3_0.7"]),
     ],
 )
-def test_too_few_bars_are_not_judged(field, checks):
+def test_too_few_bars_are_not_judged(healthy, field, checks):
     for n_bars, verdict in ((23, "not enough evidence"), (24, "pass")):
-        verdicts = _verdicts(_healthy(**{field: n_bars}))
+        verdicts = _verdicts(replace(healthy, **{field: n_bars}))
         assert [verdicts[check] for check in checks] == [verdict] * len(checks)
 
 
-def test_a_simulated_market_is_never_ready():
-    assert is_ready(checklist(_healthy(simulated=True), 24)) is None
+def test_a_simulated_market_is_never_ready(healthy):
+    assert is_ready(checklist(replace(healthy, simulated=True), 24)) is None
 
 
 def test_a_failure_outweighs_missing_evidence():
@@ -215,22 +205,24 @@ def test_a_failure_outweighs_missing_evidence():
     assert is_ready([made("pass"), made("not enough evidence")]) is None
 
 
-def test_luck_speaks_plainly():
-    figures = _HEALTHY.outcomes["5"]
+def test_luck_speaks_plainly(healthy):
+    figures = healthy.outcomes["5"]
     said = luck(
-        _healthy(outcomes={"5": replace(figures, p_value_no_skill=0.31, n=40, n_effective=12.0)})
+        replace(
+            healthy, outcomes={"5": replace(figures, p_value_no_skill=0.31, n=40, n_effective=12.0)}
+        )
     )
     assert said.probability == 0.31
     assert "31% of such windows (5 bars ahead, 40 outcomes worth 12 independent ones)" in said.says
     assert (
         "fewer than 1 in 200"
-        in luck(_healthy(outcomes={"5": replace(figures, p_value_no_skill=0.001)})).says
+        in luck(replace(healthy, outcomes={"5": replace(figures, p_value_no_skill=0.001)})).says
     )
 
 
-def test_luck_that_can_not_be_told_is_said_to_be_so():
-    assert "no outcome is known" in luck(_healthy(outcomes={})).says
-    unfit = replace(_HEALTHY.outcomes["5"], p_value_no_skill=math.nan, reason="3 bars are too few")
-    said = luck(_healthy(outcomes={"5": unfit}))
+def test_luck_that_can_not_be_told_is_said_to_be_so(healthy):
+    assert "no outcome is known" in luck(replace(healthy, outcomes={})).says
+    unfit = replace(healthy.outcomes["5"], p_value_no_skill=math.nan, reason="3 bars are too few")
+    said = luck(replace(healthy, outcomes={"5": unfit}))
     assert math.isnan(said.probability)
     assert "3 bars are too few" in said.says

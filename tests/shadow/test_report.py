@@ -4,11 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from shadow.report import main
 from tests.support.records import bar, silent_bar, write_log
@@ -47,10 +45,9 @@ def test_the_json_has_the_agreed_fields(log, capsys):
         "n n_effective auc auc_low auc_high rank_ic rank_ic_t brier brier_constant reversal_rule_auc"
     )
     assert set(agreed.split()) <= report["outcomes"]["5"].keys()
-    assert (
-        set("normal_rate statuses latency_us_p50 latency_us_p99".split())
-        <= report["members"]["lgb"].keys()
-    )
+    assert {"normal_rate", "statuses", "latency_us_p50", "latency_us_p99"} <= report["members"][
+        "lgb"
+    ].keys()
     assert report["outcomes"]["5"]["auc"] is None, "a constant probability has no AUC"
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 # Chosen by walk-forward on bars before 2021 alone; see docs/training.md.
 PARAMETERS: dict[str, Any] = {
     "objective": "binary",
-    "learning_rate": 0.03,
-    "num_leaves": 12,
-    "min_data_in_leaf": 400,
-    "feature_fraction": 0.3,
+    "learning_rate": 0.05,
+    "num_leaves": 15,
+    "min_data_in_leaf": 500,
+    "feature_fraction": 0.2,
     "bagging_fraction": 0.5,
     "bagging_freq": 1,
     "lambda_l2": 10.0,
@@ -30,7 +30,7 @@ PARAMETERS: dict[str, Any] = {
     "num_threads": 1,
     "verbosity": -1,
 }
-N_TREES = 200
+N_TREES = 150
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 # Chosen by walk-forward on bars before 2021 alone; see docs/training.md.
 PARAMETERS: dict[str, Any] = {
     "objective": "binary:logistic",
-    "eta": 0.03,
+    "eta": 0.05,
     "max_depth": 4,
     "min_child_weight": 100,
     "subsample": 0.5,
-    "colsample_bytree": 0.3,
+    "colsample_bytree": 0.2,
     "lambda": 10.0,
     "max_bin": 64,
     "tree_method": "hist",
     "nthread": 1,
 }
-N_TREES = 200
+N_TREES = 150
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,189 @@
+"""Nothing that a model learns from may touch what it is judged on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from plugin.errors import WrongUse
+from tests.support.small_training import HOUR_MS
+from training.splits import Fold, apart, fold_boundaries, walk_forward
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of some symbols in time order, and a walk-forward to make of them."""
+
+    known_from_ms: NDArray[np.int64]
+    label_end_ms: NDArray[np.int64]
+    first_test_ms: int
+    n_folds: int
+    embargo_ms: int
+
+    @property
+    def end_ms(self) -> int:
+        return int(self.known_from_ms[-1]) + HOUR_MS
+
+    def boundaries_ms(self) -> list[int]:
+        return fold_boundaries(self.first_test_ms, self.end_ms, self.n_folds, HOUR_MS)
+
+    def folds(self) -> list[Fold]:
+        return walk_forward(
+            self.known_from_ms, self.label_end_ms, self.boundaries_ms(), self.embargo_ms
+        )
+
+
+@st.composite
+def some_rows(draw: st.DrawFn) -> Rows:
+    """Gaps in every symbol, equal times between symbols, a label horizon of its own for each row."""
+    n_bars, n_symbols = draw(st.integers(80, 160)), draw(st.integers(1, 3))
+    embargo_bars, horizon = draw(st.integers(0, 10)), draw(st.integers(1, 12))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    present = random.random((n_symbols, n_bars)) < draw(st.floats(0.7, 1.0))
+    # A symbol without a gap, so that no side of a fold can be empty.
+    present[0] = True
+    bar = np.sort(np.nonzero(present)[1])
+    known_from_ms = (bar + 1) * HOUR_MS
+    label_end_ms = known_from_ms + random.integers(1, horizon + 1, bar.size) * HOUR_MS
+    n_folds = draw(st.integers(1, 6))
+    first_test_ms = (embargo_bars + horizon + draw(st.integers(4, 40))) * HOUR_MS
+    return Rows(known_from_ms, label_end_ms, first_test_ms, n_folds, embargo_bars * HOUR_MS)
+
+
+def check_nothing_touches(folds: Sequence[Fold], rows: Rows) -> None:
+    """No training row's [known, label end] meets a test block widened by the embargo on both sides."""
+    for fold in folds:
+        opens = fold.test_start_ms - rows.embargo_ms
+        closes = fold.test_end_ms + rows.embargo_ms
+        for row in fold.train.tolist():
+            ends_before = rows.label_end_ms[row] < opens
+            begins_after = rows.known_from_ms[row] > closes
+            assert ends_before or begins_after, f"row {row} meets the test block of fold {fold.number}"
+
+
+@given(rows=some_rows())
+def test_no_training_row_meets_its_test_block(rows: Rows) -> None:
+    check_nothing_touches(rows.folds(), rows)
+
+
+@given(rows=some_rows())
+def test_the_check_itself_finds_a_splitter_that_does_not_purge(rows: Rows) -> None:
+    unpurged = [
+        replace(fold, train=np.flatnonzero(rows.known_from_ms < fold.test_start_ms))
+        for fold in rows.folds()
+    ]
+    with pytest.raises(AssertionError, match="meets the test block"):
+        check_nothing_touches(unpurged, rows)
+
+
+@given(rows=some_rows())
+def test_the_check_itself_finds_a_splitter_without_an_embargo(rows: Rows) -> None:
+    widened = replace(rows, embargo_ms=rows.embargo_ms + 2 * HOUR_MS)
+    folds = walk_forward(rows.known_from_ms, rows.label_end_ms, rows.boundaries_ms(), 0)
+    with pytest.raises(AssertionError, match="meets the test block"):
+        check_nothing_touches(folds, widened)
+
+
+@given(rows=some_rows())
+def test_every_row_that_is_clear_and_earlier_is_learnt_from(rows: Rows) -> None:
+    for fold in rows.folds():
+        clear = rows.label_end_ms + rows.embargo_ms < fold.test_start_ms
+        np.testing.assert_array_equal(fold.train, np.flatnonzero(clear))
+
+
+@given(rows=some_rows())
+def test_every_row_from_the_first_block_on_is_tested_exactly_once(rows: Rows) -> None:
+    folds = rows.folds()
+    tested = np.concatenate([fold.test for fold in folds])
+    np.testing.assert_array_equal(tested, np.flatnonzero(rows.known_from_ms >= rows.first_test_ms))
+    for fold in folds:
+        times = rows.known_from_ms[fold.test]
+        assert fold.test_start_ms <= times.min() and times.max() < fold.test_end_ms
+
+
+@given(rows=some_rows())
+def test_blocks_are_as_many_as_asked_in_order_and_without_a_hole(rows: Rows) -> None:
+    folds = rows.folds()
+    assert [fold.number for fold in folds] == list(range(rows.n_folds))
+    assert folds[0].test_start_ms == rows.first_test_ms
+    assert folds[-1].test_end_ms == rows.end_ms
+    for earlier, later in zip(folds, folds[1:], strict=False):
+        assert earlier.test_end_ms == later.test_start_ms
+
+
+@given(rows=some_rows())
+def test_training_blocks_expand(rows: Rows) -> None:
+    folds = rows.folds()
+    for earlier, later in zip(folds, folds[1:], strict=False):
+        assert set(earlier.train) < set(later.train)
+
+
+@given(first=st.integers(0, 500), n_bars=st.integers(1, 500), n_folds=st.integers(1, 20))
+def test_blocks_are_equal_but_for_one_bar(first: int, n_bars: int, n_folds: int) -> None:
+    if n_bars < n_folds:
+        with pytest.raises(WrongUse, match="longer history or fewer folds"):
+            fold_boundaries(first * HOUR_MS, (first + n_bars) * HOUR_MS, n_folds, HOUR_MS)
+        return
+    boundaries = fold_boundaries(first * HOUR_MS, (first + n_bars) * HOUR_MS, n_folds, HOUR_MS)
+    bars = np.diff(boundaries) / HOUR_MS
+    assert (boundaries[0], boundaries[-1]) == (first * HOUR_MS, (first + n_bars) * HOUR_MS)
+    assert set(bars) <= {n_bars // n_folds, n_bars // n_folds + 1}
+
+
+@pytest.mark.parametrize("n_folds", [0, -1])
+def test_less_than_one_fold_is_wrong_use(n_folds: int) -> None:
+    with pytest.raises(WrongUse):
+        fold_boundaries(0, 100 * HOUR_MS, n_folds, HOUR_MS)
+
+
+def test_a_history_that_ends_before_the_first_block_is_wrong_use() -> None:
+    with pytest.raises(WrongUse, match="was 0 bars after the first training block"):
+        fold_boundaries(200 * HOUR_MS, 100 * HOUR_MS, 1, HOUR_MS)
+
+
+def test_a_label_that_ends_as_the_embargo_begins_is_purged_and_one_that_ends_before_is_not() -> None:
+    known, end = np.array([0, 0, 0, 90]), np.array([39, 40, 41, 95])
+    np.testing.assert_array_equal(
+        apart(known, end, test_start_ms=50, test_end_ms=60, embargo_ms=10), [True, False, False, True]
+    )
+
+
+def test_a_row_after_the_test_block_waits_for_the_embargo() -> None:
+    known = np.array([59, 60, 70, 71])
+    np.testing.assert_array_equal(
+        apart(known, known + 5, test_start_ms=50, test_end_ms=60, embargo_ms=10),
+        [False, False, False, True],
+    )
+
+
+def test_a_label_that_spans_the_whole_test_block_is_purged() -> None:
+    assert not apart(np.array([0]), np.array([1000]), 50, 60, 0).any()
+
+
+@pytest.mark.parametrize(
+    ("boundaries_ms", "was"),
+    [
+        ([5, 20, 40], "0 and 15 in fold 0"),
+        ([20, 40, 400, 500], "0 in fold 2"),
+    ],
+)
+def test_a_fold_with_an_empty_side_is_wrong_use(boundaries_ms: list[int], was: str) -> None:
+    times = np.arange(100)
+    with pytest.raises(WrongUse, match=was):
+        walk_forward(times, times + 5, boundaries_ms, embargo_ms=0)
+
+
+def test_a_history_eaten_up_by_the_embargo_is_wrong_use() -> None:
+    times = np.arange(100)
+    with pytest.raises(WrongUse, match="use a longer history"):
+        walk_forward(times, times + 5, [50, 100], embargo_ms=60)
+
+
+def test_unordered_rows_are_wrong_use() -> None:
+    times = np.array([1, 2, 4, 3, 5])
+    with pytest.raises(WrongUse, match="unordered rows"):
+        walk_forward(times, times + 1, [4, 6], embargo_ms=0)
