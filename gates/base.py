@@ -10,9 +10,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 from gates.limits import Limits
+from gates.metrics import Metrics
 from plugin.manifest import GateResult, Manifest, Verdict
 
 Level = Literal["shadow", "live"]
@@ -29,11 +32,15 @@ class Candidate:
     shadow_days: int
     now_ms: int
 
-    def metrics(self) -> dict[str, Any]:
-        """The training figures at the primary horizon; empty where there are none."""
+    def metrics(self) -> Metrics:
+        """The training figures at the primary horizon; empty where none can be read."""
         if self.manifest is None:
-            return {}
-        return dict(self.manifest.metrics.get(str(self.manifest.primary_horizon), {}))
+            return Metrics()
+        figures = self.manifest.metrics.get(str(self.manifest.primary_horizon))
+        try:
+            return msgspec.convert(figures, Metrics)
+        except msgspec.ValidationError:
+            return Metrics()
 
 
 Gate = Callable[[Candidate, Limits], Sequence[GateResult]]
@@ -41,22 +48,22 @@ Gate = Callable[[Candidate, Limits], Sequence[GateResult]]
 
 def at_least(name: str, level: Level, value: float | None, limit: float, what: str) -> GateResult:
     """Passes where `value` is known and not below `limit`."""
-    return _judged(name, level, value, f">= {limit:g}", what, lambda known: known >= limit)
+    return _judged(name, level, value, f">= {_words(limit)}", what, lambda known: known >= limit)
 
 
 def above(name: str, level: Level, value: float | None, limit: float, what: str) -> GateResult:
     """Passes where `value` is known and above `limit`."""
-    return _judged(name, level, value, f"> {limit:g}", what, lambda known: known > limit)
+    return _judged(name, level, value, f"> {_words(limit)}", what, lambda known: known > limit)
 
 
 def below(name: str, level: Level, value: float | None, limit: float, what: str) -> GateResult:
     """Passes where `value` is known and below `limit`."""
-    return _judged(name, level, value, f"< {limit:g}", what, lambda known: known < limit)
+    return _judged(name, level, value, f"< {_words(limit)}", what, lambda known: known < limit)
 
 
 def at_most(name: str, level: Level, value: float | None, limit: float, what: str) -> GateResult:
     """Passes where `value` is known and not above `limit`."""
-    return _judged(name, level, value, f"<= {limit:g}", what, lambda known: known <= limit)
+    return _judged(name, level, value, f"<= {_words(limit)}", what, lambda known: known <= limit)
 
 
 def not_known(name: str, level: Level, limit: str, sentence: str) -> GateResult:
@@ -79,7 +86,7 @@ def _judged(
     what: str,
     holds: Callable[[float], bool],
 ) -> GateResult:
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return not_known(name, level, limit, f"{what}: not measured")
     verdict: Verdict = "pass" if holds(value) else "fail"
     return GateResult(
@@ -88,5 +95,9 @@ def _judged(
         value=float(value),
         limit=limit,
         verdict=verdict,
-        sentence=f"{what}: expected {limit}, was {value:.6g}",
+        sentence=f"{what}: expected {limit}, was {_words(value)}",
     )
+
+
+def _words(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.6g}"

@@ -15,6 +15,7 @@ from plugin.command_line import NO, NOT_ENOUGH_EVIDENCE, YES, add_command, print
 from plugin.durable import replace_file
 from plugin.manifest import GateReport
 
+_MAX_DAYS = 3650
 _EPILOG = """\
 example:
   python -m gates check models/bundles/20260102T030405Z-0123456789ab --shadow-dir data/shadow
@@ -30,12 +31,18 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     parser = add_command(subparsers, "check", "ask every gate about a bundle", _EPILOG)
     parser.add_argument("bundle", type=Path, help="the folder of the bundle")
     parser.add_argument("--shadow-dir", type=Path, help="folder of shadow records to count as evidence")
-    parser.add_argument("--days", type=int, default=14, help="of shadow records (default: 14)")
+    parser.add_argument("--days", type=_days, default=14, help="of shadow records (default: 14)")
     parser.add_argument(
         "--now", type=utc_ms, metavar="TIME", help="end of those days, UTC (default: now)"
     )
     parser.add_argument("--dry-run", action="store_true", help="store nothing")
     parser.set_defaults(run=run)
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"expected 1 to {_MAX_DAYS} whole days, was {text!r}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

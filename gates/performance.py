@@ -5,71 +5,70 @@ Every value comes from out-of-fold rows at the primary horizon. With several sym
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from gates.base import Candidate, above, at_least, below
 from gates.limits import Limits
+from gates.metrics import Metrics, worst
 from plugin.manifest import GateResult
 
 
 def performance(candidate: Candidate, limits: Limits) -> Sequence[GateResult]:
     """Members against their limits, the stack against its own, the naive rule and the constant."""
     metrics = candidate.metrics()
-    by_symbol = list(metrics.get("symbols", {}).values())
-    mean_auc = metrics.get("mean_fold_auc", {})
+    rows = at_least("oof_rows", "live", metrics.oof_rows, limits.oof_rows, "out-of-fold rows")
+    return [rows, *_members(metrics, limits), *_stack(metrics, limits)]
+
+
+def _members(metrics: Metrics, limits: Limits) -> list[GateResult]:
     return [
-        at_least("oof_rows", "live", metrics.get("oof_rows"), limits.oof_rows, "out-of-fold rows"),
-        *(
-            at_least(
-                f"performance_{name}",
-                "live",
-                mean_auc.get(name),
-                limit,
-                f"mean AUC of {name} over folds",
-            )
-            for name, limit in limits.member_auc.items()
-        ),
+        at_least(
+            f"performance_{name}",
+            "live",
+            metrics.mean_fold_auc.get(name),
+            limit,
+            f"AUC of {name}, mean over the blocks of time",
+        )
+        for name, limit in limits.member_auc.items()
+    ]
+
+
+def _stack(metrics: Metrics, limits: Limits) -> list[GateResult]:
+    stack = metrics.of_symbols("stack")
+    reversal = metrics.of_symbols("reversal")
+    ahead = [_less(stack[symbol].auc, reversal[symbol].auc) for symbol in stack]
+    where = f", on its worst of {len(stack)} symbols" if len(stack) > 1 else ""
+    return [
         at_least(
             "performance_stack",
             "live",
-            _worst(by_symbol, lambda one: one["stack"]["auc"]),
+            worst(one.auc for one in stack.values()),
             limits.stack_auc,
-            "AUC of the stack",
+            f"AUC of the stack{where}",
         ),
         above(
             "skill",
             "live",
-            _worst(by_symbol, lambda one: one["stack"]["auc_low"]),
+            worst(one.auc_low for one in stack.values()),
             limits.stack_auc_low,
-            "lower end of the 95 % interval of the stack's AUC",
+            f"lower end of the 95 % interval of the stack's AUC{where}",
         ),
         above(
             "over_reversal",
             "live",
-            _worst(by_symbol, lambda one: one["stack"]["auc"] - one["reversal"]["auc"]),
+            worst(ahead),
             limits.stack_over_reversal,
-            "AUC of the stack less that of the reversal rule",
+            f"AUC of the stack less that of the untrained reversal rule{where}",
         ),
         below(
             "calibration",
             "live",
-            _worst(by_symbol, lambda one: one["stack"]["brier"], worst=max),
+            worst((one.brier for one in stack.values()), max),
             limits.stack_brier,
-            "Brier score of the stack",
+            f"Brier score of the stack, mean squared error of its probabilities{where}",
         ),
     ]
 
 
-def _worst(
-    by_symbol: Sequence[Any],
-    value_of: Callable[[Any], float],
-    worst: Callable[[Sequence[float]], float] = min,
-) -> float | None:
-    """None where a symbol lacks the value: a missing one could be the worst."""
-    try:
-        values = [value_of(one) for one in by_symbol]
-        return worst(values) if values and all(map(math.isfinite, values)) else None
-    except (KeyError, TypeError):
-        return None
+def _less(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second

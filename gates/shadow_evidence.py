@@ -8,6 +8,7 @@ from gates.base import Candidate, not_known
 from gates.limits import Limits
 from plugin.manifest import GateResult, Verdict
 from shadow.checklist import checklist, is_ready
+from shadow.errors import ShadowError
 from shadow.evidence import weigh
 from shadow.window import read_window
 
@@ -17,16 +18,30 @@ _MIN_BARS = 24
 
 def shadow_evidence(candidate: Candidate, limits: Limits) -> Sequence[GateResult]:
     """The go-live checklist over records that this bundle, and no other, has answered."""
-    if candidate.shadow_dir is None or not candidate.shadow_dir.is_dir():
-        return [_unknown("no shadow record yet: let it run beside the bot")]
+    folder, days = candidate.shadow_dir, candidate.shadow_days
+    if folder is None:
+        return [
+            _unknown(
+                "no shadow records were looked at: let it run in shadow, then check with --shadow-dir"
+            )
+        ]
+    if not folder.is_dir():
+        return [_unknown(f"no shadow records in {folder}: let the bundle run beside the bot")]
     try:
-        window = read_window(candidate.shadow_dir, candidate.now_ms, candidate.shadow_days)
-    except OSError as error:
-        return [_unknown(f"the shadow log can not be read: {error}")]
-    evidence = weigh(window)
-    if set(evidence.bundles) != {candidate.folder.name}:
-        others = ", ".join(name for name in evidence.bundles if name != candidate.folder.name)
-        return [_unknown(f"the last {candidate.shadow_days} days hold answers of {others or 'nobody'}")]
+        evidence = weigh(read_window(folder, candidate.now_ms, days))
+    except (OSError, ShadowError) as error:
+        return [_unknown(f"the shadow records in {folder} can not be read: {error}")]
+    others = ", ".join(sorted({*evidence.bundles} - {candidate.folder.name}))
+    if candidate.folder.name not in evidence.bundles:
+        return [
+            _unknown(f"no record of the last {days} days is of this bundle, but of {others or 'none'}")
+        ]
+    if others:
+        return [
+            _unknown(
+                f"the last {days} days hold records of {others} as well: count fewer days, or wait"
+            )
+        ]
     checks = checklist(evidence, _MIN_BARS)
     verdict: Verdict = {True: "pass", False: "fail", None: "not enough evidence"}[is_ready(checks)]  # type: ignore[assignment]
     open_points = [check.says for check in checks if check.verdict != "pass"]

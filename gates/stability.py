@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from gates.base import Candidate, at_least
 from gates.limits import Limits
+from gates.metrics import worst
 from plugin.manifest import GateResult
 
 
 def stability(candidate: Candidate, limits: Limits) -> Sequence[GateResult]:
     """The stack's worst fold, and the share of its probabilities within 0.3 to 0.7."""
     metrics = candidate.metrics()
-    folds = [fold["auc"].get("stack") for fold in metrics.get("folds", ())]
-    judged = [auc for auc in folds if isinstance(auc, float) and math.isfinite(auc)]
-    shares = [one["stack"].get("share_within_0.3_0.7") for one in metrics.get("symbols", {}).values()]
+    # In the first fold the stack has nothing to learn from, and so no answer; in all others it must.
+    folds = [fold.auc.get("stack") for fold in metrics.folds[1:]]
+    shares = [stack.share_within_middle for stack in metrics.of_symbols("stack").values()]
     return [
         at_least(
             "worst_fold",
             "shadow",
-            min(judged) if judged else None,
+            worst(folds),
             limits.fold_auc - limits.fold_auc_tolerance,
-            "AUC of the stack in its worst fold",
+            "AUC of the stack in its worst block of time",
         ),
         at_least(
             "plausible",
             "shadow",
-            min(shares) if shares and None not in shares else None,
+            worst(shares),
             limits.share_within_middle,
             "share of the stack's probabilities within 0.3 to 0.7",
         ),

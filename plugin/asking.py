@@ -95,13 +95,13 @@ def _row(
     timeframe: Timeframe,
     row: NDArray[np.float32],
 ) -> str:
+    own = buffers[symbol]
+    if own.newest_open_ms != open_time_ms:
+        return "late"  # a later bar of the same symbol came in the same batch
     windows = []
     for name in companions:
         companion = buffers.get(name)
         if companion is None or companion.newest < 0 or companion.newest_open_ms != open_time_ms:
             return f"companion_missing:{name}"
         windows.append((companion.bars, companion.newest))
-    own = buffers[symbol]
-    if own.newest_open_ms != open_time_ms:
-        return "late"  # a later bar of the same symbol came in the same batch
     return write_joined_row((own.bars, own.newest), windows, open_time_ms, timeframe.length_ms, row)

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from plugin.errors import BundleRefused, WrongUse
-from plugin.features.joined import FEATURE_SETS, columns_of
+from plugin.features.joined import FEATURE_SETS, N_COMPANIONS, columns_of
 from plugin.manifest import (
     FORMAT_VERSION,
     MANIFEST_FILE,
@@ -63,14 +63,11 @@ def load_bundle(folder: Path) -> Bundle:
     manifest, files = verify_bundle(folder)
     try:
         meta = MetaModel.from_json(files[manifest.meta_file], manifest.horizons, manifest.member_names)
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError) as error:
         raise BundleRefused(manifest.meta_file, "a meta-model over the members", error) from error
     models: dict[str, dict[int, Trees]] = {name: {} for name in manifest.member_names}
     for model in manifest.members:
         models[model.member][model.horizon] = _read_model(model, files)
-    for name, by_horizon in models.items():
-        if set(by_horizon) != set(manifest.horizons):
-            raise BundleRefused(MANIFEST_FILE, f"{name} at {manifest.horizons}", sorted(by_horizon))
     return Bundle(manifest, models, meta, files[manifest.golden_file])
 
 
@@ -84,17 +81,22 @@ def verify_bundle(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
     manifest = _read_manifest(folder)
     found = {entry.name for entry in os.scandir(folder)}
     expected = {*manifest.files, MANIFEST_FILE, MANIFEST_HASH_FILE}
-    for name in sorted(found ^ expected):
-        raise BundleRefused(
-            name, *(("no such file", "there") if name in found else ("a file", "missing"))
-        )
+    for name in sorted(expected - found):
+        raise BundleRefused(name, "a file of the bundle", "missing")
+    for name in sorted(found - expected):
+        raise BundleRefused(name, "only files that the manifest lists", "one more")
     files = {}
     for name, entry in manifest.files.items():
         content = _read_file(folder, name)
         if hashlib.sha256(content).hexdigest() != entry.sha256 or len(content) != entry.bytes:
             raise BundleRefused(name, f"sha256 {entry.sha256[:12]}…", "other bytes")
         files[name] = content
-    _check_sense(manifest)
+    if manifest.bundle_id != folder.name:
+        raise BundleRefused(MANIFEST_FILE, f"bundle {folder.name}, as its folder", manifest.bundle_id)
+    if content_hash(manifest) != manifest.content_hash:
+        raise BundleRefused(MANIFEST_FILE, f"content hash {manifest.content_hash[:12]}…", "another")
+    _check_features(manifest)
+    _check_members(manifest)
     return manifest, files
 
 
@@ -108,7 +110,7 @@ def _read_manifest(folder: Path) -> Manifest:
         if version != FORMAT_VERSION:
             raise BundleRefused(MANIFEST_FILE, f"format version {FORMAT_VERSION}", version)
         return msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise BundleRefused(MANIFEST_FILE, "a manifest of this format", error) from error
 
 
@@ -116,35 +118,51 @@ class _Versioned(msgspec.Struct):
     format_version: int
 
 
-def _check_sense(manifest: Manifest) -> None:
-    if content_hash(manifest) != manifest.content_hash:
-        raise BundleRefused(MANIFEST_FILE, f"content hash {manifest.content_hash[:12]}…", "another")
+def _check_features(manifest: Manifest) -> None:
     for name, entry in manifest.feature_sets.items():
         ours = FEATURE_SETS.get(name)
         if ours is None or (ours.names, ours.schema_hash) != (entry.names, entry.schema_hash):
             known = ours.schema_hash[:12] if ours else "none of that name"
             was = f"{entry.schema_hash[:12]}: train again with this release"
             raise BundleRefused(MANIFEST_FILE, f"feature set {name} of schema {known}", was)
-    used = {model.file for model in manifest.members} | {manifest.meta_file, manifest.golden_file}
-    if used != set(manifest.files) or manifest.primary_horizon not in manifest.horizons:
-        raise BundleRefused(MANIFEST_FILE, "every file used and a known primary horizon", "others")
+    if {model.feature_set for model in manifest.members} != set(manifest.feature_sets):
+        raise BundleRefused(MANIFEST_FILE, "the feature sets of its members", "others")
+    companions = manifest.companions
+    if set(companions) != set(manifest.symbols) or {*map(len, companions.values())} != {N_COMPANIONS}:
+        raise BundleRefused(MANIFEST_FILE, f"{N_COMPANIONS} companions of every symbol", companions)
+
+
+def _check_members(manifest: Manifest) -> None:
+    models = [(model.member, model.horizon) for model in manifest.members]
+    names, horizons = manifest.member_names, manifest.horizons
+    expected = [(name, horizon) for name in names for horizon in horizons]
+    if not models or len(set(models)) != len(models) or set(models) != set(expected):
+        raise BundleRefused(MANIFEST_FILE, f"each member once at {horizons}", models)
+    used = [*(model.file for model in manifest.members), manifest.meta_file, manifest.golden_file]
+    if sorted(used) != sorted(manifest.files):
+        raise BundleRefused(MANIFEST_FILE, "every file used once", sorted(used))
+    if manifest.primary_horizon not in horizons:
+        raise BundleRefused(MANIFEST_FILE, f"a primary horizon of {horizons}", manifest.primary_horizon)
 
 
 def _read_file(folder: Path, name: str) -> bytes:
     if Path(name).name != name:
         raise BundleRefused(name, "a plain file name", "a path")
     try:
-        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(folder / name, "rb", opener=_open_carefully) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                raise BundleRefused(name, "a regular file with one name", "a link or a special file")
+            if status.st_size > _MAX_FILE_BYTES:
+                raise BundleRefused(name, f"at most {_MAX_FILE_BYTES} bytes", status.st_size)
+            return file.read(status.st_size)
     except OSError as error:
         raise BundleRefused(name, "a readable regular file", error.strerror) from error
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise BundleRefused(name, "a regular file with one name", "a link or a special file")
-        content = file.read(_MAX_FILE_BYTES + 1)
-    if len(content) > _MAX_FILE_BYTES:
-        raise BundleRefused(name, f"at most {_MAX_FILE_BYTES} bytes", "more")
-    return content
+
+
+def _open_carefully(path: str, flags: int) -> int:
+    # Not blocking: a FIFO in the place of a file would be waited for, perhaps for ever.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _read_model(model: MemberFile, files: Mapping[str, bytes]) -> Trees:

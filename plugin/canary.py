@@ -3,12 +3,14 @@
 A bundle carries stretches of real bars and what features, members and meta-model said of them when it
 was made. Before it serves, a freshly started process reads it from disk and repeats them. That process
 has limits on time and memory: a bundle that hangs or swells is refused like one that answers wrongly.
+A bundle whose bytes are not those of its manifest is refused before that, without a process.
 """
 
 from __future__ import annotations
 
 import io
 import resource
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,14 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin.bar import Timeframe
-from plugin.bundle import Bundle, load_bundle
+from plugin.bundle import Bundle, load_bundle, verify_bundle
+from plugin.candles import N_ROWS
 from plugin.ensemble import Ensemble
 from plugin.errors import BundleRefused, ShadowgateError
 from plugin.features import LOOKBACK_BARS
-from plugin.features.joined import ROW_NAMES, write_joined_row
+from plugin.features.joined import N_COMPANIONS, ROW_NAMES, write_joined_row
 
 TOLERANCE = 1e-6
-_TIMEOUT_S = 60
+TIMEOUT_S = 60.0
 _MEMORY_BYTES = 4 * 2**30  # of address space, of which numba's compiler reserves far more than it uses
 
 
@@ -43,9 +46,16 @@ class Golden:
 
     @classmethod
     def decode(cls, content: bytes) -> Golden:
-        """Raises ValueError or KeyError where `content` is not such an archive."""
+        """Raises ValueError where the bars are not such; numpy and zipfile raise what they like."""
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return cls(**{name: archive[name] for name in cls.__dataclass_fields__})
+            golden = cls(**{name: archive[name] for name in cls.__dataclass_fields__})
+        bars, opened = golden.bars, golden.open_time_ms
+        n_cases = opened.size
+        # The compiled features do not look whether a window is as long as they believe.
+        expected = (n_cases, 1 + N_COMPANIONS, N_ROWS, LOOKBACK_BARS)
+        if bars.shape != expected or bars.dtype != np.float64 or n_cases == 0:
+            raise ValueError(f"bars of shape {bars.shape} and type {bars.dtype} at {n_cases} times")
+        return golden
 
     def encode(self) -> bytes:
         """A numpy archive, the same bytes for the same arrays."""
@@ -64,7 +74,7 @@ class CanaryReport(msgspec.Struct, frozen=True):
 
 
 def answer_golden(bundle: Bundle, bars: NDArray[np.float64], open_time_ms: NDArray[np.int64]) -> Golden:
-    """What this process says of golden bars. Raises BundleRefused where their windows are refused."""
+    """What this process says of golden bars. Raises BundleRefused where it has no answer to one."""
     timeframe = Timeframe.parse(bundle.manifest.timeframe)
     newest = LOOKBACK_BARS - 1
     table = np.empty((len(bars), len(ROW_NAMES)), dtype=np.float32)
@@ -74,6 +84,9 @@ def answer_golden(bundle: Bundle, bars: NDArray[np.float64], open_time_ms: NDArr
         if refusal:
             raise BundleRefused(bundle.manifest.golden_file, "bars that give features", refusal)
     predictions = Ensemble(bundle).predict([str(number) for number in range(len(table))], table)
+    for said in predictions:
+        if said.reason != "ok":
+            raise BundleRefused(bundle.manifest.golden_file, "an answer of every member", said.reason)
     members = [[[*m.horizons.values()] for m in said.members.values()] for said in predictions]
     stacked = [[*said.probabilities.values()] for said in predictions]
     return Golden(bars, open_time_ms, table, np.array(members), np.array(stacked))
@@ -84,29 +97,43 @@ def largest_difference(golden: Golden, answered: Golden) -> float:
     largest = 0.0
     for name in ("rows", "members", "stacked"):
         expected, was = getattr(golden, name), getattr(answered, name)
-        if expected.shape != was.shape or not np.isfinite(was).all():
+        if expected.shape != was.shape:
             return float("inf")
-        largest = max(largest, float(np.abs(expected.astype(np.float64) - was).max()))
+        difference = np.abs(expected.astype(np.float64) - was)
+        if not np.isfinite(difference).all():
+            return float("inf")
+        largest = max(largest, float(difference.max()))
     return largest
 
 
-def check_in_child(folder: Path) -> CanaryReport:
+def check_in_child(folder: Path, timeout_s: float = TIMEOUT_S) -> CanaryReport:
     """Load the bundle and repeat its golden answers in a new process; never raises for a bad bundle."""
     try:
+        verify_bundle(folder)
         child = subprocess.run(
             [sys.executable, "-m", "plugin.canary", str(folder)],
             capture_output=True,
-            timeout=_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
-        return msgspec.json.decode(child.stdout, type=CanaryReport)
+        if child.returncode == 0:
+            # The last line: libraries and site hooks may have printed before.
+            return msgspec.json.decode(child.stdout.rpartition(b"\n")[2], type=CanaryReport)
+        refusal = f"the process that tried the bundle {_end_of(child)}"
+    except ShadowgateError as error:
+        return _refused(folder, error)
     except subprocess.TimeoutExpired:
-        refusal = f"no answer within {_TIMEOUT_S} s"
-    except msgspec.MsgspecError:
-        refusal = (
-            f"the child ended with {child.returncode}: {child.stderr[-300:].decode(errors='replace')}"
-        )
+        refusal = f"the process that tried the bundle gave no answer within {timeout_s:g} s"
+    except (OSError, msgspec.MsgspecError) as error:
+        refusal = f"the bundle could not be tried: {error}"
     return CanaryReport(folder.name, "", None, refusal)
+
+
+def _end_of(child: subprocess.CompletedProcess[bytes]) -> str:
+    if child.returncode < 0:
+        return f"was ended by {signal.Signals(-child.returncode).name}"
+    last_line = child.stderr.strip().rpartition(b"\n")[2].decode(errors="replace")
+    return f"failed: {last_line or f'exit code {child.returncode}'}"
 
 
 def _check(folder: Path) -> CanaryReport:
@@ -115,18 +142,22 @@ def _check(folder: Path) -> CanaryReport:
         file = bundle.manifest.golden_file
         try:
             golden = Golden.decode(bundle.golden)
-            answered = answer_golden(bundle, golden.bars, golden.open_time_ms)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever a foreign archive makes numpy raise
             raise BundleRefused(file, "golden bars and answers", repr(error)) from error
+        answered = answer_golden(bundle, golden.bars, golden.open_time_ms)
         difference = largest_difference(golden, answered)
         if not difference <= TOLERANCE:
             raise BundleRefused(file, f"answers within {TOLERANCE:g}", f"{difference:g} apart")
     except ShadowgateError as error:
-        return CanaryReport(folder.name, getattr(error, "file", ""), None, str(error))
+        return _refused(folder, error)
     return CanaryReport(bundle.bundle_id, "", difference, None)
+
+
+def _refused(folder: Path, error: ShadowgateError) -> CanaryReport:
+    return CanaryReport(folder.name, getattr(error, "file", ""), None, str(error))
 
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_TIMEOUT_S, _TIMEOUT_S))
-    sys.stdout.buffer.write(msgspec.json.encode(_check(Path(sys.argv[1]))))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(TIMEOUT_S), int(TIMEOUT_S)))
+    sys.stdout.buffer.write(b"\n" + msgspec.json.encode(_check(Path(sys.argv[1]))))

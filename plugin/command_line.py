@@ -7,13 +7,14 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 
 from plugin.errors import ShadowgateError, WrongUse
 from shadow.errors import ShadowError
 
 YES, NO, WRONG_USE, NOT_ENOUGH_EVIDENCE = 0, 1, 2, 3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def run_command(
@@ -79,4 +80,4 @@ def utc_ms(text: str) -> int:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"expected a date such as 2021-01-01, was {text!r}") from error
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(aware.timestamp() * 1000)
+    return (aware - _EPOCH) // timedelta(milliseconds=1)

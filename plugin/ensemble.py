@@ -48,14 +48,11 @@ class Ensemble:
     def predict(self, symbols: Sequence[str], rows: NDArray[np.float32]) -> list[Prediction]:
         """One prediction per symbol; `rows` is (symbols, columns) as `ROW_NAMES`, finite."""
         said, microseconds = self._ask_members(rows)
-        with np.errstate(invalid="ignore"):
-            stacked = [
-                self.bundle.meta.horizons[horizon].probability(
-                    meta_inputs(said[:, number], rows[:, _VOLATILITY_COLUMN])
-                )
-                for number, horizon in enumerate(self._horizons)
-            ]
-        by_symbol = np.stack(stacked, axis=1).tolist()
+        stacked = np.empty((rows.shape[0], len(self._horizons)))
+        for number, horizon in enumerate(self._horizons):
+            inputs = meta_inputs(said[:, number], rows[:, _VOLATILITY_COLUMN])
+            stacked[:, number] = self.bundle.meta.horizons[horizon].probability(inputs)
+        by_symbol = stacked.tolist()
         by_member = said.transpose(2, 0, 1).tolist()
         return [
             self._prediction(symbol, members, probabilities, microseconds)

@@ -7,11 +7,14 @@ here it is only answered.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from plugin.features.compiled import compiled
 
 # Further out a member's log odds say nothing that is true of markets, and could drown the others.
 _LOG_ODDS_LIMIT = 4.0
@@ -25,10 +28,25 @@ def meta_inputs(
 
     The one definition for fitting and for answering.
     """
-    with np.errstate(divide="ignore"):
-        log_odds = np.log(probabilities) - np.log1p(-probabilities)
-    volatility = np.log(np.maximum(realised_vol.astype(np.float64), _LEAST_VOLATILITY))
-    return np.column_stack([*np.clip(log_odds, -_LOG_ODDS_LIMIT, _LOG_ODDS_LIMIT), volatility])
+    inputs = np.empty((probabilities.shape[1], probabilities.shape[0] + 1))
+    _write_inputs(np.ascontiguousarray(probabilities), realised_vol.astype(np.float64), inputs)
+    return inputs
+
+
+@compiled
+def _write_inputs(
+    probabilities: NDArray[np.float64], realised_vol: NDArray[np.float64], inputs: NDArray[np.float64]
+) -> None:
+    # Limits by comparison, because NaN fails each of them and so stays NaN.
+    for i in range(inputs.shape[0]):
+        for member in range(probabilities.shape[0]):
+            p = probabilities[member, i]
+            log_odds = math.log(p) - math.log1p(-p)
+            if abs(log_odds) > _LOG_ODDS_LIMIT:
+                log_odds = math.copysign(_LOG_ODDS_LIMIT, log_odds)
+            inputs[i, member] = log_odds
+        too_low = realised_vol[i] < _LEAST_VOLATILITY
+        inputs[i, -1] = math.log(_LEAST_VOLATILITY if too_low else realised_vol[i])
 
 
 class LogisticModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,12 +57,24 @@ class LogisticModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def probability(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """The probability of "up" for each row of `inputs`, (n, members + 1)."""
-        # A loop over columns, not a matrix product: its bits do not depend on the number of rows.
-        margin = np.full(inputs.shape[0], self.intercept)
-        for column, coefficient in enumerate(self.coefficients):
-            margin += coefficient * inputs[:, column]
-        probability: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-margin))
+        probability = np.empty(inputs.shape[0])
+        _write_probability(inputs, np.array(self.coefficients), self.intercept, probability)
         return probability
+
+
+@compiled
+def _write_probability(
+    inputs: NDArray[np.float64],
+    coefficients: NDArray[np.float64],
+    intercept: float,
+    probability: NDArray[np.float64],
+) -> None:
+    # A loop, not a matrix product: its bits do not depend on the number of rows.
+    for i in range(inputs.shape[0]):
+        margin = intercept
+        for column in range(coefficients.size):
+            margin += coefficients[column] * inputs[i, column]
+        probability[i] = 1.0 / (1.0 + math.exp(-margin))
 
 
 class MetaModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -62,9 +62,9 @@ class Pipeline:
         self._last_answer: dict[str, Answer] = {}
 
     def answer(self, batch: Sequence[BarClosed]) -> list[Answer]:
-        """Decide on bars that closed together: one answer for each bar of a served symbol, oldest first.
+        """Decide on bars that closed together: one answer for each of a served symbol, oldest first.
 
-        Only the newest bar of a symbol in `batch` is decided on; those of unknown symbols are dropped.
+        Of two bars of one symbol only the newer is decided on. Bars of unknown symbols are dropped.
         """
         started_ns = self._clock.monotonic_ns()
         champion, flags = self._reloader.champion, self._flags.current  # one bundle for the whole batch

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from plugin.durable import replace_file, sync_folder
+from plugin.durable import replace_file
 from plugin.errors import BundleRefused, WrongUse
 from plugin.manifest import MANIFEST_HASH_FILE, GateReport, Manifest
 
@@ -52,7 +52,7 @@ class Registry:
     def appoint(self, bundle_id: str, *, at: str, who: str, why: str) -> Pointer:
         """Make a bundle the champion and say so in the history.
 
-        Raises WrongUse where there is no such bundle.
+        Raises WrongUse where there is no such bundle, BundleRefused where its hash can not be read.
         """
         manifest_hash = self._manifest_hash(bundle_id)
         pointer = Pointer("champion", bundle_id, manifest_hash, at, who, why)
@@ -63,11 +63,13 @@ class Registry:
             history.flush()
             os.fsync(history.fileno())
         replace_file(self.folder / "champion", line + b"\n")
-        sync_folder(self.folder)
         return pointer
 
     def bundle_folder(self, pointer: Pointer) -> Path:
-        """The folder that a pointer names. Raises BundleRefused where its manifest is another one."""
+        """The folder that a pointer names.
+
+        Raises WrongUse where there is none, BundleRefused where its manifest is another one.
+        """
         if self._manifest_hash(pointer.bundle_id) != pointer.manifest_sha256:
             raise BundleRefused(MANIFEST_HASH_FILE, f"{pointer.manifest_sha256[:12]}…", "another hash")
         return self.bundles / pointer.bundle_id
@@ -90,13 +92,13 @@ class Registry:
         return self.folder / "verdicts" / f"{bundle_id}.json"
 
     def _manifest_hash(self, bundle_id: str) -> str:
+        known = sorted(entry.name for entry in self.bundles.glob("*"))
+        if bundle_id not in known:
+            raise WrongUse(
+                f"a bundle below {self.bundles}", bundle_id, f"there are: {', '.join(known) or 'none'}"
+            )
         path = self.bundles / bundle_id / MANIFEST_HASH_FILE
         try:
             return path.read_text("ascii").split()[0]
         except (OSError, UnicodeDecodeError, IndexError) as error:
-            known = (
-                sorted(entry.name for entry in self.bundles.glob("*")) if self.bundles.is_dir() else []
-            )
-            raise WrongUse(
-                f"a bundle below {self.bundles}", bundle_id, f"there are: {', '.join(known) or 'none'}"
-            ) from error
+            raise BundleRefused(MANIFEST_HASH_FILE, "a sha256 and a file name", error) from error

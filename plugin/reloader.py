@@ -37,9 +37,10 @@ class Reloader:
         self.champion: Champion | None = None
         self._registry = registry
         self._tried: Pointer | None = None
+        self._refusal: str | None = None
 
     def refresh(self) -> None:
-        """Load what the champion pointer names, if it moved; a refusal is logged, never raised."""
+        """Load what the champion pointer names, if it moved; a refusal is logged once, never raised."""
         try:
             pointer = self._registry.champion()
             if pointer is None or pointer == self._tried:
@@ -48,8 +49,11 @@ class Reloader:
             self.champion = load_champion(self._registry, pointer)
         except ShadowgateError as error:
             serving = self.champion.bundle.bundle_id if self.champion else None
-            _log.error("bundle_refused", reason=str(error), still_serving=serving)
+            if str(error) != self._refusal:  # a damaged pointer is met again at every bar
+                _log.error("bundle_refused", reason=str(error), still_serving=serving)
+            self._refusal = str(error)
         else:
+            self._refusal = None
             _log.info("bundle_loaded", bundle=pointer.bundle_id, why=pointer.why)
 
 

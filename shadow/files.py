@@ -16,7 +16,7 @@ from pathlib import Path
 MAX_LINE_BYTES = 65_536
 """Longer lines are neither written nor read: no line makes a reader hold a file in memory."""
 _DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl")
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 18
 
 
 def utc_text(time_ms: int) -> str:

@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    # One thread: the report runs beside a live process, whose latency suffers from busy cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Imported here because scipy belongs to an extra, and --help should not wait for it.
     from shadow.checklist import checklist, is_ready, luck
     from shadow.evidence import weigh

@@ -27,11 +27,14 @@ class RowLabels:
 class Dataset:
     """Rows of all symbols in time order; symbols that close together stand in the order of `symbols`.
 
+    The first `n_judged` symbols are judged; the rows of the others are only learnt from.
+
     `rows` float32 (n, columns of `plugin.features.ROW_NAMES`), all finite; `symbol` (n,) indexes
     `symbols`; `known_from_ms` (n,) is the close time of the bar: the first moment the row is known.
     """
 
     symbols: tuple[str, ...]
+    n_judged: int
     rows: NDArray[np.float32]
     symbol: NDArray[np.int64]
     known_from_ms: NDArray[np.int64]
@@ -41,6 +44,10 @@ class Dataset:
     def n_rows(self) -> int:
         return len(self.rows)
 
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        return self.symbol < self.n_judged
+
 
 def build_dataset(
     candles: Mapping[str, Candles],
@@ -48,10 +55,12 @@ def build_dataset(
     companions: Mapping[str, Sequence[str]],
     horizons: Sequence[int],
     since_ms: int,
+    n_judged: int | None = None,
 ) -> Dataset:
     """Rows of `symbols` whose bar opens at or after `since_ms`; earlier bars only warm features up.
 
-    `candles` holds the symbols and all their companions. A bar whose window is refused gives no row. A
+    The first `n_judged` symbols, by default all, are judged. `candles` holds the symbols and all their
+    companions. A bar whose window is refused gives no row. A
     label that is not known yet is NaN: the row can be predicted, not learnt from or scored.
     """
     parts = [
@@ -62,6 +71,7 @@ def build_dataset(
     order = np.argsort(known_from_ms, kind="stable")
     return Dataset(
         symbols=tuple(symbols),
+        n_judged=len(symbols) if n_judged is None else n_judged,
         rows=np.concatenate([part.rows for part in parts])[order],
         symbol=np.concatenate([part.symbol for part in parts])[order],
         known_from_ms=known_from_ms[order],
@@ -90,6 +100,7 @@ def _rows_of(
     use = np.flatnonzero(~refused & (own.open_time_ms >= since_ms))
     return Dataset(
         symbols=(symbol,),
+        n_judged=1,
         rows=rows[use],
         symbol=np.full(use.size, number),
         known_from_ms=own.open_time_ms[use] + own.timeframe.length_ms,

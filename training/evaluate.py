@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from shadow.statistics import auc, auc_interval, brier, rank_ic
 from training.dataset import Dataset
@@ -40,23 +40,23 @@ def evaluate(
     scores = dict(zip(oof.members, oof.probability, strict=True))
     scores[STACK] = stacked
     scores[REVERSAL] = -dataset.labels[horizon].past_return
-    known = ~np.isnan(dataset.labels[horizon].up)
+    known = dataset.judged & ~np.isnan(dataset.labels[horizon].up)
     common = known & ~np.isnan(stacked)
-    by_fold = [_fold_figures(fold, scores, dataset.labels[horizon].up) for fold in folds]
+    by_fold = [_fold_figures(fold, scores, dataset.labels[horizon].up, known) for fold in folds]
     return {
         "oof_rows": int((known & (oof.fold >= 0)).sum()),
         "symbols": {
             symbol: _figures_of(
                 common & (dataset.symbol == number), scores, dataset, horizon, length_ms
             )
-            for number, symbol in enumerate(dataset.symbols)
+            for number, symbol in enumerate(dataset.symbols[: dataset.n_judged])
         },
         "years": {
             symbol: _years(common & (dataset.symbol == number), scores, dataset, horizon)
-            for number, symbol in enumerate(dataset.symbols)
+            for number, symbol in enumerate(dataset.symbols[: dataset.n_judged])
         },
         "folds": by_fold,
-        "mean_fold_auc": {name: _mean(fold["auc"][name] for fold in by_fold) for name in scores},
+        "mean_fold_auc": {name: _mean([fold["auc"][name] for fold in by_fold]) for name in scores},
         "member_correlation": _correlations(oof, common),
     }
 
@@ -85,18 +85,21 @@ def _figures_of(
             "rank_ic": ranked.estimate,
             "rank_ic_t": ranked.t,
             "brier": brier(score[rows], up).score if name != REVERSAL else math.nan,
-            "share_within_0.3_0.7": float(np.mean((score[rows] >= 0.3) & (score[rows] <= 0.7))),
+            "share_within_0.3_0.7": _mean((score[rows] >= 0.3) & (score[rows] <= 0.7)),
         }
-    share_up = float(up.mean()) if up.size else math.nan
+    share_up = _mean(up)
     figures["constant"] = {"n": int(up.size), "auc": 0.5, "brier": 0.25}
     figures["class prior"] = {"n": int(up.size), "auc": 0.5, "brier": share_up * (1.0 - share_up)}
     return figures
 
 
 def _fold_figures(
-    fold: Fold, scores: Mapping[str, NDArray[np.float64]], up: NDArray[np.float64]
+    fold: Fold,
+    scores: Mapping[str, NDArray[np.float64]],
+    up: NDArray[np.float64],
+    known: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    test = fold.test[~np.isnan(up[fold.test])]
+    test = fold.test[known[fold.test]]
     return {
         "test_start": _day(fold.test_start_ms),
         "test_end": _day(fold.test_end_ms),
@@ -124,6 +127,8 @@ def _years(
 
 
 def _correlations(oof: OutOfFold, rows: NDArray[np.bool_]) -> dict[str, float]:
+    if rows.sum() < 2:
+        return {}
     table = np.atleast_2d(np.corrcoef(oof.probability[:, rows]))
     return {
         f"{first}-{second}": float(table[i, j])
@@ -133,9 +138,11 @@ def _correlations(oof: OutOfFold, rows: NDArray[np.bool_]) -> dict[str, float]:
     }
 
 
-def _mean(values: Any) -> float:
-    finite = [value for value in values if math.isfinite(value)]
-    return float(np.mean(finite)) if finite else math.nan
+def _mean(values: ArrayLike) -> float:
+    """Over those that are finite; NaN where none is, without a word on the screen."""
+    numbers = np.asarray(values, dtype=np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    return float(finite.mean()) if finite.size else math.nan
 
 
 def _day(time_ms: int) -> str:

@@ -73,10 +73,11 @@ def retrain(
     minutes.took("candles")
     dataset = build_dataset(
         candles,
-        settings.symbols,
-        {symbol: companions_of(symbol) for symbol in settings.symbols},
+        settings.learnt_symbols,
+        {symbol: companions_of(symbol) for symbol in settings.learnt_symbols},
         settings.horizons,
         settings.since_ms,
+        len(settings.symbols),
     )
     minutes.took("features")
     boundaries_ms = _boundaries(dataset, settings)
@@ -114,7 +115,7 @@ def _read_candles(settings: TrainingSettings, store: CandleStore) -> dict[str, C
     """The bars of all symbols and companions, each file verified first."""
     timeframe = Timeframe.parse(settings.timeframe)
     names = dict.fromkeys(
-        name for symbol in settings.symbols for name in (symbol, *companions_of(symbol))
+        name for symbol in settings.learnt_symbols for name in (symbol, *companions_of(symbol))
     )
     candles = {}
     for name in names:
@@ -129,9 +130,11 @@ def _read_candles(settings: TrainingSettings, store: CandleStore) -> dict[str, C
 
 def _boundaries(dataset: Dataset, settings: TrainingSettings) -> list[int]:
     length_ms = Timeframe.parse(settings.timeframe).length_ms
+    start_ms, end_ms = int(dataset.known_from_ms[0]), int(dataset.known_from_ms[-1]) + length_ms
+    n_first = int((end_ms - start_ms) // length_ms * settings.first_train_share)
     return fold_boundaries(
-        first_test_ms=settings.since_ms + settings.first_train_bars * length_ms,
-        end_ms=int(dataset.known_from_ms[-1]) + length_ms,
+        first_test_ms=start_ms + n_first * length_ms,
+        end_ms=end_ms,
         n_folds=settings.n_folds,
         length_ms=length_ms,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 
 from training.models.base import Member
@@ -15,25 +13,35 @@ MEMBERS: tuple[Member, ...] = (
     XGBoostMember("xgb", "sequence"),
     LightGBMMember("cross", "cross"),
 )
-# The assets with the longest history among the most traded. Every model learns from their rows, too, and
-# a symbol's companions are the first three of them that it is not itself.
+# The assets with the longest history among the most traded. Every model learns from their rows as well,
+# and a symbol's companions are the first three of them that it is not itself.
 REFERENCE_ASSETS = ("BTC/USDT", "ETH/USDT", "XRP/USDT", "LTC/USDT")
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One training run. Times are milliseconds UTC; horizons, blocks and embargo are bars."""
+    """One training run. Times are milliseconds UTC; horizons and embargo are bars.
+
+    `symbols` are served and judged; the models learn from the rows of `also_learn_from`, too. The first
+    `first_train_share` of the time is only learnt from; the rest is cut into `n_folds` test blocks.
+    """
 
     venue: str
     timeframe: str = "1h"
     symbols: tuple[str, ...] = ("BTC/USDT",)
-    since_ms: int = int(datetime(2021, 1, 1, tzinfo=UTC).timestamp() * 1000)
+    also_learn_from: tuple[str, ...] = REFERENCE_ASSETS
+    since_ms: int = 0
     until_ms: int | None = None
     horizons: tuple[int, ...] = (5, 12, 24)
     primary_horizon: int = 5
-    first_train_bars: int = 12_000
-    n_folds: int = 8
+    first_train_share: float = 0.4
+    n_folds: int = 5
     embargo_bars: int = 24
     seed: int = 7
+
+    @property
+    def learnt_symbols(self) -> tuple[str, ...]:
+        """All symbols whose rows are learnt from, the judged ones first."""
+        return tuple(dict.fromkeys((*self.symbols, *self.also_learn_from)))
 
 
 def companions_of(symbol: str) -> tuple[str, ...]:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from plugin.features.joined import ROW_NAMES
 from plugin.meta_model import LogisticModel, meta_inputs
@@ -17,9 +15,10 @@ from training.oof import OutOfFold
 from training.splits import Fold
 
 _VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
-# The inverse strength of the ridge penalty on standardised inputs. The members are nearly collinear;
-# without a penalty their weights would be large and of opposite signs.
-_INVERSE_PENALTY = 0.01
+# How far a ridge of strength 1 lets a coefficient stray, in units of the inputs' own spread. Chosen by
+# walk-forward on bars before 2021 alone; see docs/training.md.
+_DISTANCE_SCALE = 0.1
+_VOLATILITY_SCALE = 0.003
 
 
 def stack_out_of_fold(
@@ -52,12 +51,26 @@ def _inputs(oof: OutOfFold, dataset: Dataset) -> NDArray[np.float64]:
 def _fit(
     inputs: NDArray[np.float64], up: NDArray[np.float64], rows: NDArray[np.int64]
 ) -> LogisticModel:
+    """Fit on the mean of the members, each member's distance from it, and the volatility.
+
+    In these coordinates the ridge pulls towards "trust all alike, ignore the volatility", not towards
+    "trust nobody". There is no intercept: the share of "up" in the past is no forecast, and one that is
+    fitted anew in every fold makes the folds incomparable.
+    """
     rows = rows[~np.isnan(up[rows])]
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=_INVERSE_PENALTY))
-    pipeline.fit(inputs[rows], up[rows])
-    scaler, logistic = pipeline.steps[0][1], pipeline.steps[1][1]
-    coefficients = logistic.coef_[0] / scaler.scale_
-    return LogisticModel(
-        coefficients=tuple(coefficients.tolist()),
-        intercept=float(logistic.intercept_[0] - coefficients @ scaler.mean_),
+    log_odds, volatility = inputs[rows, :-1], inputs[rows, -1]
+    mean = log_odds.mean(axis=1)
+    unit, centre, spread = mean.std(), volatility.mean(), volatility.std()
+    design = np.column_stack(
+        [
+            mean / unit,
+            _DISTANCE_SCALE * (log_odds - mean[:, None]) / unit,
+            _VOLATILITY_SCALE * (volatility - centre) / spread,
+        ]
     )
+    fitted = LogisticRegression(C=1.0, fit_intercept=False).fit(design, up[rows])
+    of_mean, *of_distances, of_volatility = fitted.coef_[0].tolist()
+    distances = _DISTANCE_SCALE * np.array(of_distances)
+    members = (of_mean / log_odds.shape[1] + distances - distances.mean()) / unit
+    slope = _VOLATILITY_SCALE * of_volatility / spread
+    return LogisticModel((*members.tolist(), float(slope)), intercept=float(-slope * centre))

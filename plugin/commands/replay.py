@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,7 +20,7 @@ from plugin.app import App
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
 from plugin.clock import ReplayClock, utc_text
-from plugin.command_line import YES, add_command, print_json, utc_ms
+from plugin.command_line import NO, YES, add_command, print_json, utc_ms
 from plugin.errors import WrongUse
 from plugin.logs import configure_logs
 from plugin.settings import LiveFlags, load_settings
@@ -26,6 +28,9 @@ from plugin.sources.base import BarSource
 from plugin.sources.replay import ReplaySource
 
 _DAY_MS = 86_400_000
+_MAX_DAYS = 36_500
+Tally: TypeAlias = "Counter[tuple[str, str]]"
+"""How often each mode and action was answered."""
 _EPILOG = """\
 example:
   python -m plugin replay --store data/candles --days 14
@@ -33,7 +38,7 @@ example:
 The symbols, the timeframe and the folders of models and records are those of .env and the
 environment (docs/settings.md). A replay that was stopped goes on with the same command: a bar
 that is recorded is not recorded twice.
-exit codes: 0 replayed, 1 the shadow log can not be written, 2 wrong use or no such bars
+exit codes: 0 replayed, 1 records could not be written, 2 wrong use or no such bars, 130 stopped
 """
 
 
@@ -42,7 +47,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     parser = add_command(subparsers, "replay", "replay stored bars through the live pipeline", _EPILOG)
     parser.add_argument("--store", type=Path, help="folder of stored bars (default: ML_CANDLES_DIR)")
     parser.add_argument("--venue", default="binance_spot", help="(default: binance_spot)")
-    parser.add_argument("--days", type=float, default=14.0, help="the last so many days (default: 14)")
+    parser.add_argument("--days", type=_days, default=14.0, help="the last so many days (default: 14)")
     parser.add_argument(
         "--since", type=utc_ms, metavar="DATE", help="first bar, UTC, instead of --days"
     )
@@ -59,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
     first = store.read(args.venue, timeframe.name, settings.symbols[0], until_ms=args.until)
     until_ms = first.first_open_ms + first.n_bars * timeframe.length_ms
     since_ms = args.since if args.since is not None else until_ms - int(args.days * _DAY_MS)
+    since_ms = max(since_ms, first.first_open_ms)
     if since_ms >= until_ms:
-        raise WrongUse(
-            "a replay of at least one bar", f"none before {utc_text(until_ms)}", "use --days 2"
-        )
+        was = f"none from {utc_text(since_ms)} to {utc_text(until_ms)}"
+        raise WrongUse("a replay of at least one bar", was, "choose an earlier --since")
     clock = ReplayClock(since_ms)
     configure_logs(clock, as_json=not sys.stderr.isatty())
 
@@ -76,11 +81,21 @@ def run(args: argparse.Namespace) -> int:
     n_bars = (until_ms - since_ms) // timeframe.length_ms * len(settings.symbols)
     tally = _replay(app, n_bars, "SIMULATED bars" if simulated else "bars", quiet=args.json)
     _say(args, app, tally, since_ms, until_ms, simulated)
-    return YES
+    return NO if app.writer.errors else YES
 
 
-def _replay(app: App, n_bars: int, what: str, *, quiet: bool) -> Counter[str]:
-    tally: Counter[str] = Counter()
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 < days <= _MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"expected 0 to {_MAX_DAYS:,} days, was {text!r}")
+    return days
+
+
+def _replay(app: App, n_bars: int, what: str, *, quiet: bool) -> Tally:
+    tally: Tally = Counter()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -91,7 +106,7 @@ def _replay(app: App, n_bars: int, what: str, *, quiet: bool) -> Counter[str]:
         task = progress.add_task(f"replaying {what}", total=n_bars)
 
         def deliver(answers: Sequence[Answer]) -> None:
-            tally.update(answer.decision.action for answer in answers)
+            tally.update((answer.decision.mode, answer.decision.action) for answer in answers)
             progress.advance(task, len(answers))
 
         asyncio.run(app.run(deliver))
@@ -101,20 +116,22 @@ def _replay(app: App, n_bars: int, what: str, *, quiet: bool) -> Counter[str]:
 def _say(
     args: argparse.Namespace,
     app: App,
-    tally: Counter[str],
+    tally: Tally,
     since_ms: int,
     until_ms: int,
     simulated: bool,
 ) -> None:
     champion = app.reloader.champion
     settings = app.flags.current
+    modes, actions = (_by(tally, place) for place in (0, 1))
     answer = {
         "simulated": simulated,
         "since": utc_text(since_ms),
         "until": utc_text(until_ms),
         "symbols": settings.symbols,
         "answered": tally.total(),
-        "actions": dict(tally),
+        "modes": modes,
+        "actions": actions,
         "bundle": champion.bundle.bundle_id if champion else None,
         "record_errors": app.writer.errors,
         "shadow_dir": str(settings.shadow_dir),
@@ -123,10 +140,17 @@ def _say(
         print_json(answer)
         return
     console = Console(highlight=False)
-    actions = ", ".join(f"{n} {action}" for action, n in sorted(tally.items()))
     if simulated:
         console.print("SIMULATED market: no real prices", style="bold yellow")
-    console.print(f"{tally.total():,} bars answered in shadow: {actions}")
+    answered = f"{tally.total():,} bars answered in mode {', '.join(modes) or 'none'}"
+    console.print(f"{answered}: " + (", ".join(f"{n:,} {name}" for name, n in actions.items()) or "none"))
     console.print(f"by {answer['bundle'] or 'no bundle'}; records in {settings.shadow_dir}")
     if app.writer.errors:
         console.print(f"{app.writer.errors} records lost: {app.writer.last_error}", style="red")
+
+
+def _by(tally: Tally, place: int) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for key, n in tally.items():
+        counts[key[place]] += n
+    return dict(sorted(counts.items()))

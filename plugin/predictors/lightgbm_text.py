@@ -2,7 +2,8 @@
 
 The format is what `Booster.save_model` writes: a head of `key=value` lines, then one block of them per
 tree. Only what this project trains is accepted: one binary objective, numerical splits. A split sends
-`value <= threshold` to the left; inner node n is numbered n, leaf k is written as `~k`.
+`value <= threshold` to the left, and a value within 1e-35 of zero is read as zero; inner node n is
+numbered n, leaf k is written as `~k`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 from plugin.errors import BundleRefused
 from plugin.predictors.trees import LEAF, Tree, Trees, flatten
 
-_CATEGORICAL = 1
-_MISSING_SHIFT = 2
-_MISSING_IS_ZERO = 1
+# `decision_type` of a numerical split where nothing or NaN counts as missing, and missing goes to the
+# right or to the left: without NaN in a row all four say the same. Others are for categories or zeros.
+_NUMERICAL = (0, 2, 8, 10)
+_READ_AS_ZERO = float(np.float32(1e-35))
+_JUST_BELOW_ZERO = float(np.nextafter(-_READ_AS_ZERO, -np.inf))
 
 
 def read_lightgbm(
@@ -29,12 +32,15 @@ def read_lightgbm(
     Raises BundleRefused where the text is not such a model.
     """
     try:
-        head, *blocks = text.decode("ascii").split("\nTree=")
-        if "\naverage_output" in head:
-            raise ValueError("a random forest")
-        _check_head(file, _fields(head), feature_names)
-        trees = [_tree(file, _fields(block.split("\nend of trees", 1)[0])) for block in blocks]
-    except (ValueError, KeyError, IndexError) as error:
+        model, end, _ = text.decode("ascii").partition("\nend of trees")
+        head, *blocks = model.split("\nTree=")
+        _check_head(file, head, feature_names)
+        numbers = [block.partition("\n")[0] for block in blocks]
+        n_trees = len(_fields(head)["tree_sizes"].split())
+        if not end or not blocks or numbers != [str(number) for number in range(n_trees)]:
+            raise ValueError(f"{n_trees} trees and an end promised, {len(blocks)} trees found")
+        trees = [_tree(file, _fields(block)) for block in blocks]
+    except (ValueError, KeyError, OverflowError) as error:
         raise BundleRefused(file, "a LightGBM model text", repr(error)) from error
     return flatten(file, trees, 0.0, columns)
 
@@ -43,7 +49,10 @@ def _fields(block: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
 
 
-def _check_head(file: str, head: dict[str, str], feature_names: Sequence[str]) -> None:
+def _check_head(file: str, head: str, feature_names: Sequence[str]) -> None:
+    if "\naverage_output" in head:
+        raise ValueError("a random forest")
+    fields = _fields(head)
     expected = {
         "version": "v4",
         "num_class": "1",
@@ -52,8 +61,8 @@ def _check_head(file: str, head: dict[str, str], feature_names: Sequence[str]) -
         "feature_names": " ".join(feature_names),
     }
     for key, value in expected.items():
-        if head.get(key) != value:
-            raise BundleRefused(file, f"{key}={value[:60]}", str(head.get(key))[:60])
+        if fields.get(key) != value:
+            raise BundleRefused(file, f"{key}={value[:60]}", str(fields.get(key))[:60])
 
 
 def _tree(file: str, fields: dict[str, str]) -> Tree:
@@ -64,17 +73,26 @@ def _tree(file: str, fields: dict[str, str]) -> Tree:
         nothing = np.zeros(1, dtype=np.int64)
         return Tree(nothing + LEAF, leaves, nothing, nothing)
     kinds = _numbers(fields["decision_type"], np.int64, n_inner)
-    zero_is_missing = kinds >> _MISSING_SHIFT == _MISSING_IS_ZERO
     linear = fields.get("is_linear", "0") != "0"
-    if fields["num_cat"] != "0" or linear or (kinds & _CATEGORICAL).any() or zero_is_missing.any():
+    if fields["num_cat"] != "0" or linear or not np.isin(kinds, _NUMERICAL).all():
         raise BundleRefused(file, "numerical splits that know no missing zero", "another kind of split")
+    column = _numbers(fields["split_feature"], np.int64, n_inner)
+    if (column < 0).any():
+        raise ValueError("a split on no feature")
     no_child = np.zeros(n_leaves, dtype=np.int64)
     return Tree(
-        np.append(_numbers(fields["split_feature"], np.int64, n_inner), no_child + LEAF),
-        np.append(_numbers(fields["threshold"], np.float64, n_inner), leaves),
+        np.append(column, no_child + LEAF),
+        np.append(_thresholds(fields["threshold"], n_inner), leaves),
         np.append(_children(fields["left_child"], n_inner), no_child),
         np.append(_children(fields["right_child"], n_inner), no_child),
     )
+
+
+def _thresholds(text: str, n_inner: int) -> NDArray[np.float64]:
+    """Moved so that a value that the library reads as zero goes where its zero goes."""
+    threshold = _numbers(text, np.float64, n_inner)
+    moved = np.where(threshold >= 0.0, _READ_AS_ZERO, _JUST_BELOW_ZERO)
+    return np.where(np.abs(threshold) <= _READ_AS_ZERO, moved, threshold)
 
 
 def _children(text: str, n_inner: int) -> NDArray[np.int64]:

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from plugin.errors import BundleRefused
 from plugin.predictors.trees import LEAF, Tree, Trees, flatten
 
+_NO_CHILD = -1
+
 
 class _JsonTree(msgspec.Struct):
     left_children: list[int]
@@ -28,6 +30,7 @@ class _JsonTree(msgspec.Struct):
 
 class _Trees(msgspec.Struct):
     trees: list[_JsonTree]
+    tree_info: list[int]
 
 
 class _Booster(msgspec.Struct):
@@ -41,6 +44,7 @@ class _Objective(msgspec.Struct):
 
 class _Parameters(msgspec.Struct):
     base_score: str
+    num_target: str
 
 
 class _Learner(msgspec.Struct):
@@ -67,11 +71,16 @@ def read_xgboost(
             raise ValueError(f"{learner.gradient_booster.name} with {learner.objective.name}")
         if learner.feature_names != list(feature_names):
             raise ValueError("other features")
+        booster, parameters = learner.gradient_booster.model, learner.learner_model_param
+        if parameters.num_target != "1" or booster.tree_info != [0] * len(booster.trees):
+            raise ValueError("more than one target")
         # Written as a number by some releases and as a list of one by others.
-        base = float(learner.learner_model_param.base_score.strip("[]"))
-        trees = [_tree(tree) for tree in learner.gradient_booster.model.trees]
+        base = float(parameters.base_score.strip("[]"))
+        if not 0.0 < base < 1.0 or not booster.trees:
+            raise ValueError(f"{len(booster.trees)} trees above a base of {base}")
+        trees = [_tree(tree) for tree in booster.trees]
         return flatten(file, trees, math.log(base / (1.0 - base)), columns)
-    except (ValueError, ArithmeticError, msgspec.MsgspecError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise BundleRefused(file, "an XGBoost model in JSON over these features", error) from error
 
 
@@ -79,10 +88,13 @@ def _tree(tree: _JsonTree) -> Tree:
     left = np.array(tree.left_children, dtype=np.int64)
     right = np.array(tree.right_children, dtype=np.int64)
     column = np.array(tree.split_indices, dtype=np.int64)
-    value = np.array(tree.split_conditions, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        value = np.array(tree.split_conditions, dtype=np.float32)
     if any(tree.split_type) or not left.size == right.size == column.size == value.size:
         raise ValueError("a categorical split or lists of unequal length")
-    leaf = left < 0
+    leaf = left == _NO_CHILD
+    if (column < 0).any() or (leaf != (right == _NO_CHILD)).any() or not np.isfinite(value).all():
+        raise ValueError("a split on no feature, with one child or at no float32")
     below = np.nextafter(value, np.float32(-np.inf)).astype(np.float64)
     return Tree(
         column=np.where(leaf, LEAF, column),

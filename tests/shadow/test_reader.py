@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -173,3 +174,20 @@ def test_lines_are_cut_at_block_borders_without_loss(tmp_path):
     write_log(tmp_path, [bar(n, ml_error="e" * 50_000) for n in range(60)])
     bars, damage = _read(tmp_path)
     assert (bars, damage) == (list(range(60)), Damage())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"schema":1,"seq":2,"type":"weather"}', b'{"schema":"x"}', b'{"type":"bar","schema":1,"seq":2}'],
+)
+def test_a_line_with_a_right_crc_that_is_no_record_is_broken(tmp_path, body):
+    first, _, third = _lines(3)
+    _put(tmp_path, first + encode_line(msgspec.Raw(body)) + third)  # type: ignore[arg-type]
+    assert _read(tmp_path) == ([0, 2], Damage(broken_lines=1, missing_lines=1))
+
+
+def test_a_later_schema_is_known_by_its_number_however_else_it_looks(tmp_path):
+    first, _, third = _lines(3)
+    later = b'{"schema":%d,"seq":2,"type":"weather"}' % (SCHEMA + 1)
+    _put(tmp_path, first + encode_line(msgspec.Raw(later)) + third)  # type: ignore[arg-type]
+    assert _read(tmp_path) == ([0, 2], Damage(newer_lines=1))

@@ -119,6 +119,14 @@ def test_a_folder_that_can_not_be_made_is_refused_with_its_name(tmp_path, clock,
         ShadowWriter(tmp_path / name, clock)
 
 
+def test_a_log_that_can_not_be_read_is_refused_and_the_folder_let_go(tmp_path, clock):
+    (tmp_path / "2025-01-01.jsonl").mkdir()
+    with pytest.raises(LogUnusable, match="readable log"):
+        ShadowWriter(tmp_path, clock)
+    (tmp_path / "2025-01-01.jsonl").rmdir()
+    ShadowWriter(tmp_path, clock).close()
+
+
 def test_a_new_day_begins_a_new_file(tmp_path, clock):
     with ShadowWriter(tmp_path, clock) as writer:
         clock.now_ms = START_MS + DAY_MS - 1
@@ -284,6 +292,52 @@ def test_a_short_write_is_taken_back_at_every_length(tmp_path):
     bars, reader = _read(tmp_path)
     assert bars == [0, size + 1]
     assert reader.damage == Damage(missing_lines=n_errors)
+
+
+_NO_ROOM_TO_REPAIR = """
+import resource, sys
+from pathlib import Path
+from shadow.writer import ShadowWriter
+from tests.support.records import HandClock, bar
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+with ShadowWriter(Path(sys.argv[1]), HandClock()) as writer:
+    assert writer.errors == 1
+    assert not writer.write_bar(bar(1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert writer.write_bar(bar(2)), writer.last_error
+"""
+
+
+def test_a_torn_tail_is_repaired_once_there_is_room_for_its_copy(tmp_path):
+    torn = encode_line(bar(1, seq=2))[:200]
+    (tmp_path / "2025-01-01.jsonl").write_bytes(encode_line(bar(0, seq=1)) + torn)
+    child = _run(_NO_ROOM_TO_REPAIR, str(tmp_path))
+    assert child.returncode == 0, child.stderr
+    bars, reader = _read(tmp_path)
+    assert (bars, reader.n_repairs) == ([0, 2], 1)
+    assert torn in [path.read_bytes() for path in tmp_path.glob("*.torn-*")]
+
+
+def test_a_part_of_a_line_that_can_not_be_taken_back_is_set_aside(tmp_path, clock, monkeypatch):
+    write, truncate = os.write, os.ftruncate
+
+    def half(descriptor: int, line: bytes) -> int:
+        monkeypatch.setattr(shadow.day_file.os, "write", write)
+        return write(descriptor, line[: len(line) // 2])
+
+    def broken(descriptor: int, length: int) -> None:
+        monkeypatch.setattr(shadow.day_file.os, "ftruncate", truncate)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with ShadowWriter(tmp_path, clock) as writer:
+        assert writer.write_bar(bar(0))
+        monkeypatch.setattr(shadow.day_file.os, "write", half)
+        monkeypatch.setattr(shadow.day_file.os, "ftruncate", broken)
+        assert not writer.write_bar(bar(1))
+        assert writer.write_bar(bar(2))
+        assert writer.errors == 1
+    bars, reader = _read(tmp_path)
+    assert (bars, reader.n_repairs, reader.damage) == ([0, 2], 1, Damage(missing_lines=1))
 
 
 _FULL_DISK = """

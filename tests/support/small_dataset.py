@@ -38,10 +38,11 @@ def dataset_of(
     symbols: Sequence[str] = ("BTC/USDT", "ETH/USDT"),
     horizons: Sequence[int] = HORIZONS,
     since_ms: int = 0,
+    n_judged: int = 2,
 ) -> Dataset:
     """The dataset of `symbols` with the companions that training gives them."""
     companions = {symbol: companions_of(symbol) for symbol in symbols}
-    return build_dataset(candles, symbols, companions, horizons, since_ms)
+    return build_dataset(candles, symbols, companions, horizons, since_ms, n_judged)
 
 
 def folds_of(

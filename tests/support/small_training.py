@@ -17,9 +17,7 @@ HELD_OUT_BARS = 14 * 24
 SETTINGS = TrainingSettings(
     venue=SIMULATED_VENUE,
     symbols=("BTC/USDT", "ETH/USDT"),
-    since_ms=END_MS - N_BARS * HOUR_MS,
     until_ms=END_MS - HELD_OUT_BARS * HOUR_MS,
-    first_train_bars=1_800,
     n_folds=2,
 )
 

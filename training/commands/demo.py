@@ -18,13 +18,14 @@ from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
 from plugin.clock import utc_text
 from plugin.command_line import NO, YES
-from training.candles import open_exchange, venue_of
+from training.candles import open_exchange
 from training.settings import REFERENCE_ASSETS, TrainingSettings
 
 _DAYS = 14
 _TIMEFRAME = "1h"
 _EXCHANGE = "binance"
-_STARTED_WITH_WARM_UP = "2020-12-01"  # training starts a month later; features look 512 bars back
+_VENUE = "binance_spot"
+_SINCE = "2018-01-01"
 _EPILOG = """\
 example:
   python -m training demo
@@ -94,11 +95,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _choose_market(console: Console, folder: Path) -> _Market:
     if os.environ.get("MARKET_DATA"):
-        return _Market(Path(os.environ["MARKET_DATA"]), venue_of(_EXCHANGE))
+        return _Market(Path(os.environ["MARKET_DATA"]), _VENUE)
     store = folder / "candles"
-    bars = ("--symbols", *REFERENCE_ASSETS, "--since", _STARTED_WITH_WARM_UP, "--store", str(store))
+    bars = ("--symbols", *REFERENCE_ASSETS, "--since", _SINCE, "--store", str(store))
     if open_exchange(_EXCHANGE).answers():
-        return _Market(store, venue_of(_EXCHANGE), bars)
+        return _Market(store, _VENUE, bars)
     console.print(f"{_EXCHANGE} can not be reached: a SIMULATED market stands in", style="bold yellow")
     return _Market(store, SIMULATED_VENUE, (*bars, "--simulate"))
 

@@ -26,7 +26,7 @@ _DAY_MS = 86_400_000
 _DEFAULTS = TrainingSettings(venue="binance_spot")
 _EPILOG = """\
 example:
-  python -m training run --symbols BTC/USDT --since 2021-01-01 --hold-out-days 14
+  python -m training run --symbols BTC/USDT ETH/USDT --hold-out-days 14
 
 The bundle is written to models/bundles, a record of the run to models/runs. The first bundle that
 is fit for shadow becomes the champion; later ones wait for `python -m gates`.
@@ -42,7 +42,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--timeframe", default="1h", help="length of a bar (default: 1h)")
     parser.add_argument("--symbols", nargs="+", default=["BTC/USDT"], metavar="BASE/QUOTE")
     parser.add_argument(
-        "--since", type=utc_ms, default=_DEFAULTS.since_ms, metavar="DATE", help="(default: 2021-01-01)"
+        "--since", type=utc_ms, default=0, metavar="DATE", help="first bar, UTC (default: all there is)"
     )
     parser.add_argument("--until", type=utc_ms, metavar="DATE", help="end, UTC (default: all there is)")
     parser.add_argument(
