@@ -8,10 +8,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -143,16 +145,22 @@ def read_file(path: Path) -> RawBars:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         _check_columns(path, file.schema_arrow)
         table = file.read(columns=list(COLUMNS), use_threads=False)
-        time_ms = table["ts"].to_numpy()
-        ohlcv = np.stack([table[name].to_numpy() for name in COLUMNS[1:]])
+        if table["ts"].null_count:
+            raise WrongUse(
+                f"a time in every row of {path}", "rows without", "move it away and fetch again"
+            )
+        return RawBars(_array(table["ts"]), np.stack([_array(table[name]) for name in COLUMNS[1:]]))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise WrongUse(
             f"a whole parquet file at {path}", reason, "move it away and fetch again"
         ) from error
-    if table["ts"].null_count:
-        raise WrongUse(f"a time in every row of {path}", "rows without", "move it away and fetch again")
-    return RawBars(time_ms, ohlcv)
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    # Not `to_numpy`, which imports pandas where it is installed: 55 MB that the live process has no use for.
+    whole = column.combine_chunks()
+    return np.from_dlpack(whole.fill_null(math.nan) if whole.null_count else whole)
 
 
 def _check_columns(path: Path, schema: pa.Schema) -> None:

@@ -54,9 +54,10 @@ class Ensemble:
             stacked[:, number] = self.bundle.meta.horizons[horizon].probability(inputs)
         by_symbol = stacked.tolist()
         by_member = said.transpose(2, 0, 1).tolist()
+        sound = np.all((said >= 0.0) & (said <= 1.0), axis=1).T.tolist()  # NaN is not
         return [
-            self._prediction(symbol, members, probabilities, microseconds)
-            for symbol, members, probabilities in zip(symbols, by_member, by_symbol, strict=True)
+            self._prediction(*one, microseconds)
+            for one in zip(symbols, by_member, sound, by_symbol, strict=True)
         ]
 
     def warm_up(self) -> None:
@@ -79,25 +80,25 @@ class Ensemble:
         self,
         symbol: str,
         said: list[list[float]],
+        sound: list[bool],
         stacked: list[float],
         microseconds: list[float],
     ) -> Prediction:
         members = {}
         reason = "ok"
-        for name, by_horizon, took in zip(self.bundle.models, said, microseconds, strict=True):
+        said_by = zip(self.bundle.models, said, sound, microseconds, strict=True)
+        for name, by_horizon, is_sound, took in said_by:
             horizons = dict(zip(self._horizons, by_horizon, strict=True))
-            status = self._status(symbol, name, horizons)
-            at_primary = horizons[self._primary] if status != "nan" else None
+            now = horizons[self._primary]
+            status = self._status(symbol, name, now) if is_sound else "nan"
+            at_primary = now if is_sound else None
             members[name] = MemberRecord(at_primary, status, took, horizons)
             if status != "ok" and reason == "ok":
                 reason = f"member_{status}:{name}"
         probabilities = dict(zip(self._horizons, stacked, strict=True)) if reason == "ok" else {}
         return Prediction(members, probabilities, probabilities.get(self._primary), reason)
 
-    def _status(self, symbol: str, member: str, horizons: dict[str, float]) -> MemberStatus:
-        if not all(0.0 <= probability <= 1.0 for probability in horizons.values()):  # NaN fails too
-            return "nan"
-        now = horizons[self._primary]
+    def _status(self, symbol: str, member: str, now: float) -> MemberStatus:
         before, repeats = self._last_said.get((symbol, member), (None, 0))
         repeats = repeats + 1 if now == before else 0
         self._last_said[symbol, member] = (now, repeats)

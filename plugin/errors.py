@@ -38,5 +38,8 @@ class BundleRefused(ShadowgateError):
     """A bundle must not serve; `file` is the file of it that is wrong."""
 
     def __init__(self, file: str, expected: str, was: object) -> None:
-        super().__init__(f"{file}: {expected}", was, "the bundle is refused")
+        super().__init__(expected, was, "the bundle is refused")
         self.file = file
+
+    def __str__(self) -> str:
+        return f"{self.file}: {super().__str__()}"

@@ -1,8 +1,8 @@
 """How do the members' probabilities become one?
 
-A logistic regression on the log odds of the members and the logarithm of the 20-bar realised
-volatility, one per horizon, kept as plain numbers in JSON. scikit-learn fits it in `training.stacking`;
-here it is only answered.
+A logistic regression, one per horizon, on the log odds of the members and the 20-bar realised
+volatility: each member has a weight, and volatility says how far to trust them all. It is kept as plain
+numbers in JSON. scikit-learn fits it in `training.stacking`; here it is only answered.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from plugin.features.compiled import compiled
 # Further out a member's log odds say nothing that is true of markets, and could drown the others.
 _LOG_ODDS_LIMIT = 4.0
 _LEAST_VOLATILITY = 1e-8
+_SPREAD_LIMIT = 3.0
 
 
 def meta_inputs(
@@ -49,31 +50,50 @@ def _write_inputs(
         inputs[i, -1] = math.log(_LEAST_VOLATILITY if too_low else realised_vol[i])
 
 
-class LogisticModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`sigmoid(intercept + coefficients · inputs)`; inputs are members in order, then volatility."""
+class Volatility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How trust in all members grows with the volatility, in standard deviations around `centre`."""
 
-    coefficients: tuple[float, ...]
-    intercept: float
+    centre: float
+    spread: float
+    slope: float
+
+    def standardised(self, log_volatility: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Standard deviations from the centre, at most `_SPREAD_LIMIT` of them."""
+        deviations = (log_volatility - self.centre) / self.spread
+        return np.minimum(np.maximum(deviations, -_SPREAD_LIMIT), _SPREAD_LIMIT)
+
+
+class LogisticModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`sigmoid(weights · log odds + slope * standardised volatility * mean of the log odds)`.
+
+    No intercept: whatever the past share of "up" was, members that say nothing lead to one half.
+    """
+
+    weights: tuple[float, ...]
+    volatility: Volatility
 
     def probability(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The probability of "up" for each row of `inputs`, (n, members + 1)."""
+        """The probability of "up" for each row of `inputs`, (n, members + 1) from `meta_inputs`."""
         probability = np.empty(inputs.shape[0])
-        _write_probability(inputs, np.array(self.coefficients), self.intercept, probability)
+        trust = self.volatility.slope * self.volatility.standardised(inputs[:, -1])
+        _write_probability(inputs, np.array(self.weights), trust, probability)
         return probability
 
 
 @compiled
 def _write_probability(
     inputs: NDArray[np.float64],
-    coefficients: NDArray[np.float64],
-    intercept: float,
+    weights: NDArray[np.float64],
+    trust: NDArray[np.float64],
     probability: NDArray[np.float64],
 ) -> None:
     # A loop, not a matrix product: its bits do not depend on the number of rows.
     for i in range(inputs.shape[0]):
-        margin = intercept
-        for column in range(coefficients.size):
-            margin += coefficients[column] * inputs[i, column]
+        total = margin = 0.0
+        for member in range(weights.size):
+            total += inputs[i, member]
+            margin += weights[member] * inputs[i, member]
+        margin += trust[i] * (total / weights.size)
         probability[i] = 1.0 / (1.0 + math.exp(-margin))
 
 
@@ -90,7 +110,10 @@ class MetaModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if model.members != tuple(members) or set(model.horizons) != {str(h) for h in horizons}:
             raise ValueError(f"members {model.members} at horizons {sorted(model.horizons)}")
         for logistic in model.horizons.values():
-            numbers = (*logistic.coefficients, logistic.intercept)
-            if len(numbers) != len(members) + 2 or not np.isfinite(numbers).all():
-                raise ValueError("a coefficient is missing or not finite")
+            volatility = logistic.volatility
+            numbers = (*logistic.weights, volatility.centre, volatility.spread, volatility.slope)
+            if len(logistic.weights) != len(members) or not np.isfinite(numbers).all():
+                raise ValueError("a weight is missing or not finite")
+            if volatility.spread <= 0.0:
+                raise ValueError(f"a spread of {volatility.spread}")
         return model

@@ -1,6 +1,7 @@
 """What all tests share: the folder of real candles, and one small trained bundle."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,9 @@ def market() -> Path:
 def small_training(tmp_path_factory: pytest.TempPathFactory) -> SmallTraining:
     """Simulated candles and a models folder with a champion; copy them before a change."""
     return train_small(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture
+def models(small_training: SmallTraining, tmp_path: Path) -> Path:
+    """A copy of the small training's models folder, to be changed at will."""
+    return Path(shutil.copytree(small_training.models, tmp_path / "models"))

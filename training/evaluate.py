@@ -21,6 +21,9 @@ from training.splits import Fold
 
 STACK = "stack"
 REVERSAL = "reversal"  # minus the return of the past bars, as many as the horizon: untrained
+CLASS_PRIOR = "class prior"  # the share of "up" among the judged rows, known only afterwards
+CONSTANT = "constant"  # always 0.5
+NAIVE = (REVERSAL, CLASS_PRIOR, CONSTANT)
 
 
 def evaluate(
@@ -88,8 +91,8 @@ def _figures_of(
             "share_within_0.3_0.7": _mean((score[rows] >= 0.3) & (score[rows] <= 0.7)),
         }
     share_up = _mean(up)
-    figures["constant"] = {"n": int(up.size), "auc": 0.5, "brier": 0.25}
-    figures["class prior"] = {"n": int(up.size), "auc": 0.5, "brier": share_up * (1.0 - share_up)}
+    figures[CONSTANT] = {"n": int(up.size), "auc": 0.5, "brier": 0.25}
+    figures[CLASS_PRIOR] = {"n": int(up.size), "auc": 0.5, "brier": share_up * (1.0 - share_up)}
     return figures
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin.errors import WrongUse
 from plugin.features.joined import FEATURE_SETS, columns_of
 from training.dataset import Dataset
 from training.models.base import Binned, Member, Model
@@ -55,7 +56,8 @@ def out_of_fold(
 ) -> OutOfFold:
     """Train every member on every fold and let it predict the fold's test block.
 
-    The trainings are spread over `pool`. `step` is called with a word for people after each.
+    The trainings are spread over `pool`. `step` is called with a word for people after each. Raises
+    WrongUse where a member had too few rows to learn anything.
     """
     up = dataset.labels[horizon].up
 
@@ -68,6 +70,12 @@ def out_of_fold(
     probability = np.full((len(members), dataset.n_rows), np.nan)
     tested_in = np.full(dataset.n_rows, -1)
     for (fold, number), answer in zip(jobs, answers, strict=True):
+        if not np.ptp(answer) > 0.0:
+            raise WrongUse(
+                f"rows enough for {members[number].name} to tell bars apart",
+                f"{fold.train.size} in fold {fold.number + 1}, and it says the same of all it is tested on",
+                "use a longer history or learn from more symbols",
+            )
         probability[number, fold.test] = answer
         tested_in[fold.test] = fold.number
         step(f"{members[number].name}, {horizon} bars, fold {fold.number + 1} of {len(folds)}")

@@ -21,6 +21,7 @@ from plugin.candle_store import CandleStore
 from plugin.candles import Candles
 from plugin.durable import replace_file
 from plugin.errors import WrongUse
+from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import FEATURE_SETS
 from plugin.manifest import GateReport
 from plugin.meta_model import LogisticModel
@@ -35,6 +36,9 @@ from training.oof import Step, bin_members, fit_final, out_of_fold
 from training.settings import MEMBERS, TrainingSettings, companions_of
 from training.splits import Fold, fold_boundaries, walk_forward
 from training.stacking import fit_meta, stack_out_of_fold
+
+# The next fold's meta-model learns from what embargo and labels leave of a test block: most of it.
+_BLOCKS_PER_PURGE = 5
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class _Horizon:
 
 def n_steps(settings: TrainingSettings) -> int:
     """How often `retrain` calls its `step`."""
-    return len(settings.horizons) * len(MEMBERS) * (settings.n_folds + 1)
+    n_models = len(settings.horizons) * len(MEMBERS) * (settings.n_folds + 1)
+    return n_models + 1
 
 
 def retrain(
@@ -66,7 +71,8 @@ def retrain(
 ) -> Outcome:
     """Train, judge and publish one bundle; it becomes champion where there is none and it is fit.
 
-    `step` is told of each model trained. Raises WrongUse where bars are missing or unfit.
+    `step` is told of each model trained, and of the gates. Raises WrongUse where bars are missing, unfit
+    or too few.
     """
     minutes = _Minutes()
     candles = _read_candles(settings, store)
@@ -79,6 +85,7 @@ def retrain(
         settings.since_ms,
         len(settings.symbols),
     )
+    _require_rows(dataset)
     minutes.took("features")
     boundaries_ms = _boundaries(dataset, settings)
     binned = bin_members(MEMBERS, dataset, _first_block(dataset, settings, boundaries_ms[0]))
@@ -128,16 +135,33 @@ def _read_candles(settings: TrainingSettings, store: CandleStore) -> dict[str, C
     return candles
 
 
+def _require_rows(dataset: Dataset) -> None:
+    for number, symbol in enumerate(dataset.symbols):
+        if not (dataset.symbol == number).any():
+            raise WrongUse(
+                f"bars of {symbol} and its companions with {LOOKBACK_BARS} bars before them",
+                "none",
+                "choose an earlier start or fetch a longer history",
+            )
+
+
 def _boundaries(dataset: Dataset, settings: TrainingSettings) -> list[int]:
     length_ms = Timeframe.parse(settings.timeframe).length_ms
     start_ms, end_ms = int(dataset.known_from_ms[0]), int(dataset.known_from_ms[-1]) + length_ms
     n_first = int((end_ms - start_ms) // length_ms * settings.first_train_share)
-    return fold_boundaries(
+    boundaries_ms = fold_boundaries(
         first_test_ms=start_ms + n_first * length_ms,
         end_ms=end_ms,
         n_folds=settings.n_folds,
         length_ms=length_ms,
     )
+    shortest = (boundaries_ms[1] - boundaries_ms[0]) // length_ms
+    needed = _BLOCKS_PER_PURGE * (settings.embargo_bars + max(settings.horizons))
+    if shortest < needed:
+        was = f"{settings.n_folds} blocks of about {shortest}"
+        remedy = "use a longer history or fewer folds"
+        raise WrongUse(f"test blocks of at least {needed} bars", was, remedy)
+    return boundaries_ms
 
 
 def _first_block(

@@ -10,7 +10,7 @@ from training.models.xgb import XGBoostMember
 
 MEMBERS: tuple[Member, ...] = (
     LightGBMMember("lgb", "base"),
-    XGBoostMember("xgb", "sequence"),
+    XGBoostMember("xgb", "joined"),
     LightGBMMember("cross", "cross"),
 )
 # The assets with the longest history among the most traded. Every model learns from their rows as well,

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from plugin.features.joined import ROW_NAMES
-from plugin.meta_model import LogisticModel, meta_inputs
+from plugin.meta_model import LogisticModel, Volatility, meta_inputs
 from training.dataset import Dataset
 from training.oof import OutOfFold
 from training.splits import Fold
 
 _VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
-# How far a ridge of strength 1 lets a coefficient stray, in units of the inputs' own spread. Chosen by
+# Of the ridge on the distances and the volatility, per row, in units of the members' spread. Chosen by
 # walk-forward on bars before 2021 alone; see docs/training.md.
-_DISTANCE_SCALE = 0.1
-_VOLATILITY_SCALE = 0.003
+_RIDGE = 0.03
+_FREE = 30.0  # scaled up, the mean hardly feels the ridge
 
 
 def stack_out_of_fold(
@@ -51,26 +52,27 @@ def _inputs(oof: OutOfFold, dataset: Dataset) -> NDArray[np.float64]:
 def _fit(
     inputs: NDArray[np.float64], up: NDArray[np.float64], rows: NDArray[np.int64]
 ) -> LogisticModel:
-    """Fit on the mean of the members, each member's distance from it, and the volatility.
+    """Fit on the mean of the members, each member's distance from it, and the mean times volatility.
 
-    In these coordinates the ridge pulls towards "trust all alike, ignore the volatility", not towards
+    In these coordinates the ridge pulls towards "trust all alike, in calm and in storm", not towards
     "trust nobody". There is no intercept: the share of "up" in the past is no forecast, and one that is
     fitted anew in every fold makes the folds incomparable.
     """
     rows = rows[~np.isnan(up[rows])]
-    log_odds, volatility = inputs[rows, :-1], inputs[rows, -1]
+    log_odds, log_volatility = inputs[rows, :-1], inputs[rows, -1]
     mean = log_odds.mean(axis=1)
-    unit, centre, spread = mean.std(), volatility.mean(), volatility.std()
+    unit = float(log_odds.std())
+    volatility = Volatility(float(log_volatility.mean()), float(log_volatility.std()), slope=0.0)
     design = np.column_stack(
         [
-            mean / unit,
-            _DISTANCE_SCALE * (log_odds - mean[:, None]) / unit,
-            _VOLATILITY_SCALE * (volatility - centre) / spread,
+            _FREE * mean,
+            log_odds - mean[:, None],
+            volatility.standardised(log_volatility) * mean,
         ]
     )
-    fitted = LogisticRegression(C=1.0, fit_intercept=False).fit(design, up[rows])
-    of_mean, *of_distances, of_volatility = fitted.coef_[0].tolist()
-    distances = _DISTANCE_SCALE * np.array(of_distances)
-    members = (of_mean / log_odds.shape[1] + distances - distances.mean()) / unit
-    slope = _VOLATILITY_SCALE * of_volatility / spread
-    return LogisticModel((*members.tolist(), float(slope)), intercept=float(-slope * centre))
+    logistic = LogisticRegression(C=1.0 / (2 * _RIDGE * rows.size), fit_intercept=False, tol=1e-8)
+    of_mean, *of_distances, of_volatility = logistic.fit(design / unit, up[rows]).coef_[0] / unit
+    distances = np.array(of_distances)
+    weights = _FREE * of_mean / log_odds.shape[1] + distances - distances.mean()
+    slope = msgspec.structs.replace(volatility, slope=float(of_volatility))
+    return LogisticModel(tuple(weights.tolist()), slope)

@@ -62,3 +62,4 @@ _COMPANION_NAMES = tuple(
 BASE = FeatureSet("base", _BASE_NAMES)
 SEQUENCE = FeatureSet("sequence", _BASE_NAMES + next_timeframe.NAMES)
 CROSS = FeatureSet("cross", _BASE_NAMES + _COMPANION_NAMES)
+JOINED = FeatureSet("joined", SEQUENCE.names + _COMPANION_NAMES)

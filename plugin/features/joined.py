@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from plugin.candles import Candles
 from plugin.features.companion_rows import companion_row, companion_rows_of_history
-from plugin.features.feature_set import BASE, CROSS, SEQUENCE
+from plugin.features.feature_set import BASE, CROSS, JOINED, SEQUENCE
 from plugin.features.rows import row_of_newest, rows_of_history
 from plugin.features.window import REFUSALS
 
-FEATURE_SETS = {feature_set.name: feature_set for feature_set in (BASE, SEQUENCE, CROSS)}
+FEATURE_SETS = {feature_set.name: feature_set for feature_set in (BASE, SEQUENCE, CROSS, JOINED)}
 _N_OWN = len(SEQUENCE.names)
-ROW_NAMES = SEQUENCE.names + CROSS.names[len(BASE.names) :]
+ROW_NAMES = JOINED.names
 N_COMPANIONS = 3
 _N_EACH = (len(ROW_NAMES) - _N_OWN) // N_COMPANIONS
 

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 
 from plugin.answer import Answer
 from plugin.features import LOOKBACK_BARS
-from plugin.features.window import REFUSALS
-from shadow.record import BarRecord, RevisionRecord
+from shadow.record import RevisionRecord
 from tests.support.bars import HOURLY
 from tests.support.live import (
     FIRST,
@@ -327,7 +326,11 @@ def test_without_a_bundle_it_still_answers_and_records(live):
     live.reloader.champion = None
     assert set(reasons(live.close(FIRST)).values()) == {"no_bundle"}
     record = live.bar_records()[0]
-    assert (record.champion, record.ml_stacking_mode, record.ml_reason) == (None, "inactive", "no_bundle")
+    assert (record.champion, record.ml_stacking_mode, record.ml_reason) == (
+        None,
+        "inactive",
+        "no_bundle",
+    )
     live.pipeline.warm_up()
 
 
@@ -386,11 +389,15 @@ def test_an_exception_inside_becomes_an_answer_and_a_field_of_the_record(
 
 def test_the_bundle_of_a_batch_is_the_one_it_began_with(live):
     first = live.close(FIRST)
-    other = champion_of(dataclasses.replace(live.bundle, manifest=replace(live.bundle.manifest, bundle_id="other")))
+    other = champion_of(
+        dataclasses.replace(live.bundle, manifest=replace(live.bundle.manifest, bundle_id="other"))
+    )
     live.reloader.champion = other
     second = live.close(FIRST + 1)
     assert {answer.decision.bundle_id for answer in first} == {live.bundle.bundle_id}
     assert {answer.decision.bundle_id for answer in second} == {"other"}
-    assert [record.champion for record in live.bar_records()] == [live.bundle.bundle_id] * 2 + ["other"] * 2
+    assert [record.champion for record in live.bar_records()] == [live.bundle.bundle_id] * 2 + [
+        "other"
+    ] * 2
     (again,) = live.close(FIRST + 1, [live.bar(FIRST + 1)])
     assert again.decision == second[0].decision

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
-from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from gates.limits import LIMITS
-from gates.rendering import show_report
 from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
-from plugin.candles import SIMULATED_VENUE
 from plugin.command_line import NO, YES, add_command, print_json, utc_ms
 from training.commands.shared import add_store
-from training.retrain import Outcome, n_steps, retrain
+from training.rendering import show_outcome
+from training.retrain import n_steps, retrain
 from training.settings import TrainingSettings
 
 _DAY_MS = 86_400_000
+_MOST_DAYS = 36_500.0
+_LARGEST_SEED = 2**31 - 1  # both libraries read it as a C integer
 _DEFAULTS = TrainingSettings(venue="binance_spot")
 _EPILOG = """\
 example:
@@ -47,12 +46,13 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--until", type=utc_ms, metavar="DATE", help="end, UTC (default: all there is)")
     parser.add_argument(
         "--hold-out-days",
-        type=float,
+        type=_days,
         default=0.0,
+        metavar="DAYS",
         help="days before the end to leave unseen (default: 0)",
     )
     parser.add_argument("--folds", type=int, default=_DEFAULTS.n_folds, help="of the walk-forward")
-    parser.add_argument("--seed", type=int, default=_DEFAULTS.seed)
+    parser.add_argument("--seed", type=_seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
     parser.add_argument(
         "--models-dir",
         type=Path,
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     settings = TrainingSettings(
         venue=args.venue,
         timeframe=args.timeframe,
-        symbols=tuple(args.symbols),
+        symbols=tuple(dict.fromkeys(args.symbols)),
         since_ms=args.since,
         until_ms=_until_ms(args, store),
         n_folds=args.folds,
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({**outcome.record, "is_champion": outcome.is_champion})
     else:
-        _show(Console(highlight=False), settings, outcome)
+        show_outcome(Console(highlight=False), outcome)
     return NO if outcome.report.level == "none" else YES
 
 
@@ -103,38 +103,17 @@ def _until_ms(args: argparse.Namespace, store: CandleStore) -> int:
     return candles.first_open_ms + candles.n_bars * length_ms - int(args.hold_out_days * _DAY_MS)
 
 
-def _show(console: Console, settings: TrainingSettings, outcome: Outcome) -> None:
-    if settings.venue == SIMULATED_VENUE:
-        console.print("SIMULATED market: no real prices", style="bold yellow")
-    for horizon in settings.horizons:
-        metrics = outcome.record["metrics"][str(horizon)]
-        for symbol in settings.symbols:
-            console.print(_table(f"{symbol}, {horizon} bars ahead, out of fold", symbol, metrics))
-    show_report(console, outcome.report)
-    minutes = ", ".join(f"{part} {took:.1f}" for part, took in outcome.record["minutes"].items())
-    console.print(f"minutes: {minutes}")
-    console.print(f"bundle:  {outcome.bundle}" + (" (champion)" if outcome.is_champion else ""))
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"expected a seed from 0 to {_LARGEST_SEED}, was {text!r}")
+    return int(text)
 
 
-def _table(title: str, symbol: str, metrics: dict[str, Any]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("", no_wrap=True)
-    for heading in ("AUC", "95 % interval", "mean over folds", "Brier", "rank IC", "t", "rows"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, one in metrics["symbols"][symbol].items():
-        mean = metrics["mean_fold_auc"].get(name)
-        table.add_row(
-            name,
-            _number(one["auc"], ".4f"),
-            f"{one['auc_low']:.3f} to {one['auc_high']:.3f}" if one.get("auc_low") is not None else "",
-            _number(mean, ".4f"),
-            _number(one["brier"], ".4f"),
-            _number(one.get("rank_ic"), ".3f"),
-            _number(one.get("rank_ic_t"), ".1f"),
-            f"{one['n']:,}",
-        )
-    return table
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0.0 <= days <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"expected a number of days such as 14, was {text!r}")
+    return days

@@ -1,0 +1,103 @@
+"""What stands between a bar and its record, wired as in `plugin.app`, for any number of symbols?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from plugin.bar import BarClosed
+from plugin.bundle import Bundle
+from plugin.candles import ABSENT, Candles
+from plugin.clock import ReplayClock
+from plugin.decision import Serving
+from plugin.ensemble import Ensemble
+from plugin.features import LOOKBACK_BARS
+from plugin.features.joined import N_COMPANIONS
+from plugin.pipeline import Pipeline
+from plugin.registry import Registry
+from plugin.reloader import Champion, Reloader
+from plugin.settings import LiveFlags
+from plugin.shadow_log import ShadowLog
+from shadow.writer import ShadowWriter
+from tests.benchmarks.market import HOURLY, REFERENCE, Market
+
+
+class Live:
+    """A pipeline that serves `n_symbols` of a market and stands `n_bars` before the end of its bars."""
+
+    def __init__(
+        self, bundle: Bundle, market: Market, n_symbols: int, n_bars: int, folder: Path
+    ) -> None:
+        n_held = max(n_symbols, N_COMPANIONS + 1)
+        candles = list(market.many(n_held, n_bars + LOOKBACK_BARS))
+        end_ms = max(one.first_open_ms + one.n_bars * HOURLY.length_ms for one in candles)
+        self.served = tuple(one.symbol for one in candles[:n_symbols])
+        self.companions = {symbol: _companions_of(symbol) for symbol in self.served}
+        followed = dict.fromkeys(name for names in self.companions.values() for name in names)
+        self.champion = _champion(bundle, self.companions)
+        self._clock = ReplayClock(end_ms - n_bars * HOURLY.length_ms)
+        self.writer = ShadowWriter(folder / "shadow", self._clock.now_ms)
+        env = folder / "env"
+        env.write_text("ML_STACKING_MIN_SAMPLES=1\n")
+        reloader = Reloader(Registry(folder))
+        reloader.champion = self.champion
+        self.pipeline = Pipeline(
+            timeframe=HOURLY,
+            served=self.served,
+            followed=[name for name in followed if name not in self.served],
+            flags=LiveFlags(env, {}),
+            reloader=reloader,
+            shadow_log=ShadowLog(self.writer, market.venue),
+            clock=self._clock,
+        )
+        now_ms = self._clock.now_ms()
+        self._coming = []
+        for one in candles:
+            if one.symbol in self.pipeline.buffers:
+                self.pipeline.buffers[one.symbol].extend(one.between(0, now_ms))
+                self._coming.append(one.between(now_ms, end_ms))
+
+    def batches(self) -> Iterator[list[BarClosed]]:
+        """The bars that close together, hour by hour, with the clock set to their close."""
+        for hour in range(self._coming[0].n_bars):
+            batch = [_bar(one, hour) for one in self._coming if not one.bars[ABSENT, hour]]
+            self._clock.advance_to(batch[0].received_ms)
+            yield batch
+
+
+def _companions_of(symbol: str) -> tuple[str, ...]:
+    return tuple(other for other in REFERENCE[:4] if other != symbol)[:N_COMPANIONS]
+
+
+def _champion(bundle: Bundle, companions: dict[str, tuple[str, ...]]) -> Champion:
+    """`bundle` in service of other symbols than those it was trained for."""
+    manifest = replace(bundle.manifest, companions=companions)
+    bundle = dataclasses.replace(bundle, manifest=manifest)
+    serving = Serving(
+        bundle_id=bundle.bundle_id,
+        feature_hash=bundle.feature_hash,
+        primary_horizon=str(manifest.primary_horizon),
+        verdict="shadow",
+        missing_gates=("shadow_evidence",),
+    )
+    return Champion(bundle, Ensemble(bundle), serving)
+
+
+def _bar(candles: Candles, column: int) -> BarClosed:
+    opened_ms = candles.first_open_ms + column * HOURLY.length_ms
+    opening, high, low, close, volume = candles.bars[:ABSENT, column].tolist()
+    return BarClosed(
+        symbol=candles.symbol,
+        timeframe=HOURLY.name,
+        open_time_ms=opened_ms,
+        open=opening,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        source="replay",
+        received_ms=opened_ms + HOURLY.length_ms,
+    )

@@ -1,0 +1,54 @@
+"""How many minutes does a training take, and where do they go?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from rich import box
+from rich.table import Table
+
+from gates.limits import LIMITS
+from plugin.candle_store import CandleStore
+from tests.benchmarks.market import Market
+from training.retrain import Outcome, retrain
+from training.settings import TrainingSettings
+
+SHORT_FOLDS = 2
+
+
+class Training(msgspec.Struct, frozen=True):
+    """`minutes` by part of the walk, as the run record has them."""
+
+    n_symbols: int
+    n_folds: int
+    minutes: dict[str, float]
+
+
+def train(market: Market, models_dir: Path, *, whole: bool) -> Outcome:
+    """Train BTC/USDT as the product does; unless `whole`, on its own bars alone and with few folds."""
+    settings = TrainingSettings(venue=market.long_venue)
+    if not whole:
+        settings = msgspec.structs.replace(settings, also_learn_from=(), n_folds=SHORT_FOLDS)
+    return retrain(settings, CandleStore(market.root), models_dir, LIMITS, step=lambda _: None)
+
+
+def figures(outcome: Outcome) -> Training:
+    """What the record of the run says."""
+    settings = TrainingSettings(**outcome.record["settings"])
+    return Training(
+        n_symbols=len(settings.learnt_symbols),
+        n_folds=settings.n_folds,
+        minutes=outcome.record["minutes"],
+    )
+
+
+def tables(training: Training) -> Iterator[Table]:
+    """One row a part."""
+    title = f"Training on {training.n_symbols} symbols with {training.n_folds} folds"
+    table = Table(title=title, box=box.SIMPLE, show_header=False)
+    for part, minutes in training.minutes.items():
+        table.add_row(part, f"{60 * minutes:.1f} s")
+    table.add_row("all", f"{60 * sum(training.minutes.values()):.1f} s", style="bold")
+    yield table
