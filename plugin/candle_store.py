@@ -158,7 +158,7 @@ def read_file(path: Path) -> RawBars:
 
 
 def _array(column: pa.ChunkedArray) -> NDArray[Any]:
-    # Not `to_numpy`, which imports pandas where it is installed: 55 MB that the live process has no use for.
+    # Not `to_numpy`: where pandas is installed it imports that, 55 MB without a use here.
     whole = column.combine_chunks()
     return np.from_dlpack(whole.fill_null(math.nan) if whole.null_count else whole)
 

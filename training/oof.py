@@ -73,7 +73,7 @@ def out_of_fold(
         if not np.ptp(answer) > 0.0:
             raise WrongUse(
                 f"rows enough for {members[number].name} to tell bars apart",
-                f"{fold.train.size} in fold {fold.number + 1}, and it says the same of all it is tested on",
+                f"{fold.train.size} in fold {fold.number + 1}, and it says the same of every bar",
                 "use a longer history or learn from more symbols",
             )
         probability[number, fold.test] = answer

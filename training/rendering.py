@@ -21,13 +21,13 @@ _SIMULATED = Text(" SIMULATED MARKET: these bars are made up, no figure here is 
 _READING_AID = (
     "Within a table all are judged on the same rows, but for the mean of folds: it is taken over all "
     "served symbols, and lacks the first fold for the stack, which learns from it. (t) allows for the "
-    "overlap of labels. Reversal, the prior and the constant need no model: one that does not beat them "
+    "overlap of labels. Reversal, class prior and constant need no model: one that does not beat them "
     "has no skill."
 )
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
-    """Print the figures of every horizon and symbol, then the gates' verdict and where the bundle is."""
+    """Print the figures of every horizon and symbol, the gates' verdict, and where the bundle is."""
     settings, metrics = outcome.record["settings"], outcome.record["metrics"]
     simulated = settings["venue"] == SIMULATED_VENUE
     if simulated:

@@ -71,7 +71,7 @@ def retrain(
 ) -> Outcome:
     """Train, judge and publish one bundle; it becomes champion where there is none and it is fit.
 
-    `step` is told of each model trained, and of the gates. Raises WrongUse where bars are missing, unfit
+    `step` is told of each model trained and of the gates. Raises WrongUse where bars are missing, unfit
     or too few.
     """
     minutes = _Minutes()

@@ -16,9 +16,9 @@ from training.oof import OutOfFold
 from training.splits import Fold
 
 _VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
-# Of the ridge on the distances and the volatility, per row, in units of the members' spread. Chosen by
-# walk-forward on bars before 2021 alone; see docs/training.md.
-_RIDGE = 0.03
+# Of the ridge on the distances and the volatility, in units of the members' spread: the more rows, the less
+# it counts. Chosen by walk-forward on bars before 2021 alone; see docs/training.md.
+_RIDGE = 1_000.0
 _FREE = 30.0  # scaled up, the mean hardly feels the ridge
 
 
@@ -70,7 +70,7 @@ def _fit(
             volatility.standardised(log_volatility) * mean,
         ]
     )
-    logistic = LogisticRegression(C=1.0 / (2 * _RIDGE * rows.size), fit_intercept=False, tol=1e-8)
+    logistic = LogisticRegression(C=0.5 / _RIDGE, fit_intercept=False, tol=1e-8)
     of_mean, *of_distances, of_volatility = logistic.fit(design / unit, up[rows]).coef_[0] / unit
     distances = np.array(of_distances)
     weights = _FREE * of_mean / log_odds.shape[1] + distances - distances.mean()

@@ -141,5 +141,5 @@ def _show(report: dict[str, Any]) -> None:
     for symbol, newest in report.get("live", {}).get("newest_bar", {}).items():
         console.print(f"{symbol}  newest recorded bar {newest or 'none'}")
     for fault in report["faults"]:
-        console.print(fault, style="red", markup=False)
+        console.print(fault, style="red", markup=False, soft_wrap=True)
     console.print("all is well" if report["healthy"] else "NOT well", style="bold")

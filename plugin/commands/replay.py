@@ -143,7 +143,9 @@ def _say(
     if simulated:
         console.print("SIMULATED market: no real prices", style="bold yellow")
     answered = f"{tally.total():,} bars answered in mode {', '.join(modes) or 'none'}"
-    console.print(f"{answered}: " + (", ".join(f"{n:,} {name}" for name, n in actions.items()) or "none"))
+    console.print(
+        f"{answered}: " + (", ".join(f"{n:,} {name}" for name, n in actions.items()) or "none")
+    )
     console.print(f"by {answer['bundle'] or 'no bundle'}; records in {settings.shadow_dir}")
     if app.writer.errors:
         console.print(f"{app.writer.errors} records lost: {app.writer.last_error}", style="red")

@@ -22,7 +22,7 @@ from plugin import asking
 from plugin.bar import BarClosed
 from plugin.bundle import load_bundle
 from plugin.features.joined import write_joined_row
-from tests.benchmarks.bare import Bare
+from tests.benchmarks.bare import Bare, BareCalls
 from tests.benchmarks.live import Live
 from tests.benchmarks.setting import Setting
 from tests.benchmarks.timing import Spread, Stopwatch, duration_ns, duration_text
@@ -32,30 +32,12 @@ N_FIRST = 2
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """Where the time goes, medians in microseconds. The first three make up the answer."""
+    """Where the time goes, medians in microseconds. All but the last make up the answer."""
 
     features_us: float
     prediction_us: float
     rest_us: float
     write_us: float
-    sync_us: float
-
-
-class BareCalls(msgspec.Struct, frozen=True):
-    """The same rows by bare runtime calls, medians in microseconds."""
-
-    features_us: float
-    models_us: float
-    library_models_us: float
-    meta_model_us: float
-
-    @property
-    def own_us(self) -> float:
-        return self.features_us + self.models_us + self.meta_model_us
-
-    @property
-    def library_us(self) -> float:
-        return self.features_us + self.library_models_us + self.meta_model_us
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -72,12 +54,16 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Size(msgspec.Struct, frozen=True):
-    """One number of symbols. `decided` is the share of bars that got probabilities."""
+    """One number of symbols. `decided` is the share of bars that got probabilities.
+
+    `sync` brings the records of one bar close to the disk, after the answer.
+    """
 
     n_symbols: int
     decided: float
     bare: BareCalls
     parts: Parts
+    sync: Spread
     hot: Latency
     cold: Latency
     cold_after_warm_up: Latency
@@ -93,36 +79,40 @@ def _measure_size(setting: Setting, n_symbols: int, n_hot: int) -> Size:
     with TemporaryDirectory(dir=setting.scratch) as folder:
         n_bars = N_FIRST + n_hot + 2 * scale.n_cold
         live = Live(load_bundle(setting.bundle), setting.market, n_symbols, n_bars, Path(folder))
-        bare = Bare(live, setting.bundle)
         batches = live.batches()
         with live.writer, _Watches(live) as watches, _collected():
-            closes = [_close(live, bare, watches, batch) for batch in islice(batches, N_FIRST + n_hot)]
-            pauses = [_pause(live, batches, scale.idle_s) for _ in range(scale.n_cold)]
+            closes = [_close(live, watches, batch) for batch in islice(batches, N_FIRST + n_hot)]
+            bare = Bare(live, setting.bundle).measure(N_FIRST, n_hot)
+            pauses = [_pauses(live, watches, batches, scale.idle_s) for _ in range(scale.n_cold)]
     closes = closes[N_FIRST:]
-    calls = BareCalls(*_medians_us([close.bare_ns for close in closes]))
-    answers_ns = [sum(close.parts_ns[:3]) for close in closes]
-    cold_ns, warmed_ns = zip(*pauses, strict=True)
+    cold, warmed = zip(*pauses, strict=True)
     return Size(
         n_symbols=n_symbols,
         decided=sum(close.n_decided for close in closes) / (n_hot * n_symbols),
-        bare=calls,
-        parts=Parts(*_medians_us([close.parts_ns for close in closes])),
-        hot=Latency.of(answers_ns, calls),
-        cold=Latency.of(cold_ns, calls),
-        cold_after_warm_up=Latency.of(warmed_ns, calls),
+        bare=bare,
+        parts=Parts(*(np.median([close.parts_ns for close in closes], axis=0) / 1000).tolist()),
+        sync=Spread.of([pause.sync_ns for pause in (*cold, *warmed)]),
+        hot=Latency.of([close.answer_ns for close in closes], bare),
+        cold=Latency.of([pause.answer_ns for pause in cold], bare),
+        cold_after_warm_up=Latency.of([pause.answer_ns for pause in warmed], bare),
     )
 
 
 class _Watches:
-    """Stopwatches inside the pipeline, at the places where its parts meet."""
+    """Stopwatches where the parts of the pipeline meet; records are written but not synced.
+
+    A sync waits for the disk, and after the wait nothing would be hot any more: `sync` does it when it
+    is called for.
+    """
 
     def __init__(self, live: Live) -> None:
-        self.features, self.prediction, self.sync = Stopwatch(), Stopwatch(), Stopwatch()
-        ensemble, writer = live.champion.ensemble, live.writer
+        self.features, self.prediction = Stopwatch(), Stopwatch()
+        self.sync = live.writer.sync
+        ensemble = live.champion.ensemble
         self._patches = (
             mock.patch.object(asking, "write_joined_row", self.features.watched(write_joined_row)),
             mock.patch.object(ensemble, "predict", self.prediction.watched(ensemble.predict)),
-            mock.patch.object(writer, "sync", self.sync.watched(writer.sync)),
+            mock.patch.object(live.writer, "sync", return_value=True),
         )
 
     def __enter__(self) -> Self:
@@ -147,58 +137,47 @@ def _collected() -> Iterator[None]:
 
 
 class _Close(NamedTuple):
-    """Durations of one bar close, in the order of the fields of Parts and of BareCalls."""
+    """One bar close in the loop; `parts_ns` in the order of the fields of Parts."""
 
-    parts_ns: tuple[int, ...]
-    bare_ns: tuple[int, ...]
+    answer_ns: int
+    parts_ns: tuple[int, int, int, int]
     n_decided: int
 
 
-def _close(live: Live, bare: Bare, watches: _Watches, batch: list[BarClosed]) -> _Close:
-    """Let one bar close, then make the bare calls for the same bars."""
+def _close(live: Live, watches: _Watches, batch: list[BarClosed]) -> _Close:
     started = time.perf_counter_ns()
     answers = live.pipeline.answer(batch)
     answer_ns = time.perf_counter_ns() - started
     features_ns, prediction_ns = watches.features.take_ns(), watches.prediction.take_ns()
-    record_ns = duration_ns(lambda: live.pipeline.record(answers))
-    sync_ns = watches.sync.take_ns()
-    bare.prepare()
-    bare_features_ns = duration_ns(bare.features)
-    bare.prepare_matrices()
-    return _Close(
-        (
-            features_ns,
-            prediction_ns,
-            answer_ns - features_ns - prediction_ns,
-            record_ns - sync_ns,
-            sync_ns,
-        ),
-        (
-            bare_features_ns,
-            duration_ns(bare.models),
-            duration_ns(bare.library_models),
-            duration_ns(bare.meta_model),
-        ),
-        sum(bool(answer.decision.probabilities) for answer in answers),
-    )
+    rest_ns = answer_ns - features_ns - prediction_ns
+    write_ns = duration_ns(partial(live.pipeline.record, answers))
+    n_decided = sum(bool(answer.decision.probabilities) for answer in answers)
+    return _Close(answer_ns, (features_ns, prediction_ns, rest_ns, write_ns), n_decided)
 
 
-def _pause(live: Live, batches: Iterator[list[BarClosed]], idle_s: float) -> tuple[int, int]:
-    """The answer after a pause, and after another one that ended with a warm-up."""
-    durations = []
+class _Pause(NamedTuple):
+    """One bar close after a pause."""
+
+    answer_ns: int
+    sync_ns: int
+
+
+def _pauses(
+    live: Live, watches: _Watches, batches: Iterator[list[BarClosed]], idle_s: float
+) -> tuple[_Pause, _Pause]:
+    """A bar close after a pause, and another one after a pause that ended with a warm-up."""
+    pauses = []
     for with_warm_up in (False, True):
         batch = next(batches)
         time.sleep(idle_s)
         if with_warm_up:
             live.pipeline.warm_up()
-        durations.append(duration_ns(partial(live.pipeline.answer, batch)))
-    return durations[0], durations[1]
-
-
-def _medians_us(durations_ns: Sequence[tuple[int, ...]]) -> list[float]:
-    """The median of every column."""
-    medians: list[float] = (np.median(durations_ns, axis=0) / 1000).tolist()
-    return medians
+        started = time.perf_counter_ns()
+        answers = live.pipeline.answer(batch)
+        answer_ns = time.perf_counter_ns() - started
+        live.pipeline.record(answers)
+        pauses.append(_Pause(answer_ns, duration_ns(watches.sync)))
+    return pauses[0], pauses[1]
 
 
 def tables(sizes: list[Size]) -> Iterator[Table]:
@@ -220,13 +199,15 @@ def tables(sizes: list[Size]) -> Iterator[Table]:
             )
     yield ratios
     parts = Table(title="Where the time goes: medians, hot", box=box.SIMPLE)
-    parts.add_column("symbols", justify="right")
-    for heading in (
-        *Parts.__struct_fields__,
-        *(f"bare_{name}" for name in BareCalls.__struct_fields__),
-    ):
-        parts.add_column(heading.removesuffix("_us").replace("_", " "), justify="right")
-    for size in sizes:
-        durations = (*msgspec.structs.astuple(size.parts), *msgspec.structs.astuple(size.bare))
-        parts.add_row(f"{size.n_symbols:,}", *map(duration_text, durations))
+    for heading in ("symbols", *(f"{size.n_symbols:,}" for size in sizes)):
+        parts.add_column(heading, justify="right")
+    columns = [_durations_us(size) for size in sizes]
+    for name in columns[0]:
+        parts.add_row(name, *(duration_text(column[name]) for column in columns))
     yield parts
+
+
+def _durations_us(size: Size) -> dict[str, float]:
+    parts, bare = msgspec.structs.asdict(size.parts), msgspec.structs.asdict(size.bare)
+    named = {**parts, "sync": size.sync.median_us, **{f"bare {name}": bare[name] for name in bare}}
+    return {name.removesuffix("_us").replace("_", " "): value for name, value in named.items()}

@@ -1,8 +1,8 @@
 """What do the bare runtime calls cost, without all that makes them a product?
 
 The floor under a bar close: the compiled features on windows that lie ready, each model once per
-horizon on a matrix that lies ready, and the meta-model. The models are asked twice, by our own walk and
-by the libraries that trained them.
+horizon on a matrix that lies ready, and the meta-model. The models are asked by our own walk and by the
+libraries that trained them.
 """
 
 from __future__ import annotations
@@ -12,88 +12,120 @@ from pathlib import Path
 from typing import Any
 
 import lightgbm
+import msgspec
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from plugin.features import LOOKBACK_BARS
 from plugin.features.companion_rows import companion_row
 from plugin.features.feature_set import SEQUENCE
-from plugin.features.joined import ROW_NAMES, columns_of
+from plugin.features.joined import N_COMPANIONS, ROW_NAMES, columns_of
 from plugin.features.rows import row_of_newest
 from plugin.meta_model import meta_inputs
 from tests.benchmarks.live import Live
 from tests.benchmarks.market import HOURLY
+from tests.benchmarks.timing import duration_ns
 
 _N_OWN = len(SEQUENCE.names)
-_N_EACH = 7
 _VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
 
 
+class BareCalls(msgspec.Struct, frozen=True):
+    """Medians in microseconds over the bars of a loop."""
+
+    features_us: float
+    models_us: float
+    meta_model_us: float
+    library_models_us: float
+
+    @property
+    def own_us(self) -> float:
+        return self.features_us + self.models_us + self.meta_model_us
+
+    @property
+    def library_us(self) -> float:
+        return self.features_us + self.library_models_us + self.meta_model_us
+
+
 class Bare:
-    """The calls that answer the bars which `live` holds. Call `prepare` after each of its batches."""
+    """The bare calls for the bars that `live` is to answer, called one bar after the other."""
 
     def __init__(self, live: Live, bundle_folder: Path) -> None:
         self._live = live
         self._bundle = live.champion.bundle
-        self._rows = np.empty((len(live.served), len(ROW_NAMES)), dtype=np.float32)
         self._libraries = [
             (model.feature_set, _library(model.kind, bundle_folder / model.file))
             for model in self._bundle.manifest.members
         ]
 
-    def prepare(self) -> None:
-        """Lay ready what each call takes."""
-        buffers = self._live.pipeline.buffers
-        self._own: list[tuple[Any, ...]] = []
-        self._others: list[tuple[Any, ...]] = []
-        for symbol, row in zip(self._live.served, self._rows, strict=True):
-            own = buffers[symbol]
-            window = own.bars, own.newest
-            self._own.append((*window, own.newest_open_ms, HOURLY.length_ms, row[:_N_OWN]))
-            for number, name in enumerate(self._live.companions[symbol]):
-                first = _N_OWN + number * _N_EACH
-                other = buffers[name]
-                part = row[first : first + _N_EACH]
-                self._others.append((*window, other.bars, other.newest, part))
+    def measure(self, n_first: int, n_hot: int) -> BareCalls:
+        """One loop for our own calls and one for the libraries, less the first `n_first` rounds."""
+        own_ns, tables = [], []
+        for bar in range(n_first + n_hot):
+            durations, table = self._own_calls(bar)
+            own_ns.append(durations)
+            tables.append(table)
+        library_ns = [self._library_calls(table) for table in tables]
+        features, models, meta_model = np.median(own_ns[n_first:], axis=0) / 1000
+        library = np.median(library_ns[n_first:]) / 1000
+        return BareCalls(float(features), float(models), float(meta_model), float(library))
 
-    def features(self) -> None:
-        """The rows of all symbols."""
-        for arguments in self._own:
-            row_of_newest(*arguments)
-        for arguments in self._others:
-            companion_row(*arguments)
+    def _own_calls(self, bar: int) -> tuple[tuple[int, int, int], NDArray[np.float32]]:
+        table = np.empty((len(self._live.served), len(ROW_NAMES)), dtype=np.float32)
+        own, others = self._windows(bar, table)
 
-    def prepare_matrices(self) -> None:
-        """Lay ready the matrices that the models are asked with, from the rows of `features`."""
-        self._ready = np.ascontiguousarray(self._rows[np.isfinite(self._rows).all(axis=1)])
-        sets = {name for name, _ in self._libraries}
-        self._columns = {name: np.ascontiguousarray(self._ready[:, columns_of(name)]) for name in sets}
-        self._said = np.stack(
-            [
-                [model.probability(self._ready) for model in by_horizon.values()]
-                for by_horizon in self._bundle.models.values()
-            ]
-        )
-        self._volatility = self._ready[:, _VOLATILITY_COLUMN].copy()
+        def features() -> None:
+            for arguments in own:
+                row_of_newest(*arguments)
+            for arguments in others:
+                companion_row(*arguments)
 
-    def models(self) -> None:
-        """Every member at every horizon, by the walk of `plugin.predictors.trees`."""
-        for by_horizon in self._bundle.models.values():
-            for model in by_horizon.values():
-                model.probability(self._ready)
+        features_ns = duration_ns(features)
+        table = np.ascontiguousarray(table[np.isfinite(table).all(axis=1)])
+        said = np.empty((len(self._bundle.models), len(self._bundle.meta.horizons), len(table)))
+        volatility = table[:, _VOLATILITY_COLUMN].copy()
 
-    def library_models(self) -> None:
-        """Every member at every horizon, by the library that trained it, in one thread."""
-        for feature_set, predict in self._libraries:
-            predict(self._columns[feature_set])
+        def models() -> None:
+            for member, by_horizon in enumerate(self._bundle.models.values()):
+                for place, model in enumerate(by_horizon.values()):
+                    said[member, place] = model.probability(table)
 
-    def meta_model(self) -> None:
-        """The meta-model at every horizon."""
-        for place, model in enumerate(self._bundle.meta.horizons.values()):
-            model.probability(meta_inputs(self._said[:, place], self._volatility))
+        def meta_model() -> None:
+            for place, model in enumerate(self._bundle.meta.horizons.values()):
+                model.probability(meta_inputs(said[:, place], volatility))
+
+        return (features_ns, duration_ns(models), duration_ns(meta_model)), table
+
+    def _windows(
+        self, bar: int, table: NDArray[np.float32]
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """The arguments of every call of the two feature kernels."""
+        candles, newest = self._live.candles, LOOKBACK_BARS + bar
+        own, others = [], []
+        for symbol, row in zip(self._live.served, table, strict=True):
+            one = candles[symbol]
+            opened_ms = one.first_open_ms + newest * HOURLY.length_ms
+            own.append((one.bars, newest, opened_ms, HOURLY.length_ms, row[:_N_OWN]))
+            parts = np.split(row[_N_OWN:], N_COMPANIONS)
+            for name, part in zip(self._live.companions[symbol], parts, strict=True):
+                others.append((one.bars, newest, candles[name].bars, newest, part))
+        return own, others
+
+    def _library_calls(self, table: NDArray[np.float32]) -> int:
+        columns = {
+            name: np.ascontiguousarray(table[:, columns_of(name)]) for name, _ in self._libraries
+        }
+
+        def predict() -> None:
+            for feature_set, library in self._libraries:
+                library(columns[feature_set])
+
+        return duration_ns(predict)
 
 
 def _library(kind: str, file: Path) -> Callable[[NDArray[np.float32]], Any]:
+    """The library's own prediction of a matrix, in one thread."""
     if kind == "lightgbm":
         trees = lightgbm.Booster(model_file=file)
         return lambda rows: trees.predict(rows, num_threads=1)

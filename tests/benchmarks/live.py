@@ -26,19 +26,22 @@ from tests.benchmarks.market import HOURLY, REFERENCE, Market
 
 
 class Live:
-    """A pipeline that serves `n_symbols` of a market and stands `n_bars` before the end of its bars."""
+    """A pipeline that serves `n_symbols` of a market and stands `n_bars` before the end of its bars.
+
+    `candles` are the bars by symbol, those of companions too: a lookback, then the `n_bars` to come.
+    """
 
     def __init__(
         self, bundle: Bundle, market: Market, n_symbols: int, n_bars: int, folder: Path
     ) -> None:
         n_held = max(n_symbols, N_COMPANIONS + 1)
         candles = list(market.many(n_held, n_bars + LOOKBACK_BARS))
-        end_ms = max(one.first_open_ms + one.n_bars * HOURLY.length_ms for one in candles)
         self.served = tuple(one.symbol for one in candles[:n_symbols])
         self.companions = {symbol: _companions_of(symbol) for symbol in self.served}
         followed = dict.fromkeys(name for names in self.companions.values() for name in names)
         self.champion = _champion(bundle, self.companions)
-        self._clock = ReplayClock(end_ms - n_bars * HOURLY.length_ms)
+        self._n_bars = n_bars
+        self._clock = ReplayClock(candles[0].first_open_ms + LOOKBACK_BARS * HOURLY.length_ms)
         self.writer = ShadowWriter(folder / "shadow", self._clock.now_ms)
         env = folder / "env"
         env.write_text("ML_STACKING_MIN_SAMPLES=1\n")
@@ -53,17 +56,15 @@ class Live:
             shadow_log=ShadowLog(self.writer, market.venue),
             clock=self._clock,
         )
-        now_ms = self._clock.now_ms()
-        self._coming = []
-        for one in candles:
-            if one.symbol in self.pipeline.buffers:
-                self.pipeline.buffers[one.symbol].extend(one.between(0, now_ms))
-                self._coming.append(one.between(now_ms, end_ms))
+        self.candles = {one.symbol: one for one in candles if one.symbol in self.pipeline.buffers}
+        for symbol, one in self.candles.items():
+            self.pipeline.buffers[symbol].extend(one.between(0, self._clock.now_ms()))
 
     def batches(self) -> Iterator[list[BarClosed]]:
         """The bars that close together, hour by hour, with the clock set to their close."""
-        for hour in range(self._coming[0].n_bars):
-            batch = [_bar(one, hour) for one in self._coming if not one.bars[ABSENT, hour]]
+        for column in range(LOOKBACK_BARS, LOOKBACK_BARS + self._n_bars):
+            stretches = self.candles.values()
+            batch = [_bar(one, column) for one in stretches if not one.bars[ABSENT, column]]
             self._clock.advance_to(batch[0].received_ms)
             yield batch
 

@@ -1,4 +1,4 @@
-"""What bars in any state lead to, from their arrival to the record. The window rules are the features'."""
+"""What do bars in any state lead to, from their arrival to the record?"""
 
 import dataclasses
 import math
@@ -388,16 +388,13 @@ def test_an_exception_inside_becomes_an_answer_and_a_field_of_the_record(
 
 
 def test_the_bundle_of_a_batch_is_the_one_it_began_with(live):
+    own = live.bundle.bundle_id
     first = live.close(FIRST)
-    other = champion_of(
-        dataclasses.replace(live.bundle, manifest=replace(live.bundle.manifest, bundle_id="other"))
-    )
-    live.reloader.champion = other
+    manifest = replace(live.bundle.manifest, bundle_id="other")
+    live.reloader.champion = champion_of(dataclasses.replace(live.bundle, manifest=manifest))
     second = live.close(FIRST + 1)
-    assert {answer.decision.bundle_id for answer in first} == {live.bundle.bundle_id}
+    assert {answer.decision.bundle_id for answer in first} == {own}
     assert {answer.decision.bundle_id for answer in second} == {"other"}
-    assert [record.champion for record in live.bar_records()] == [live.bundle.bundle_id] * 2 + [
-        "other"
-    ] * 2
+    assert [record.champion for record in live.bar_records()] == [own, own, "other", "other"]
     (again,) = live.close(FIRST + 1, [live.bar(FIRST + 1)])
     assert again.decision == second[0].decision

@@ -73,15 +73,15 @@ def rewrite_manifest(bundle: Path, change: Callable[[dict[str, Any]], None]) -> 
     seal_text(bundle, json.dumps(parts).encode())
 
 
-def appoint(models: Path, bundle: Path) -> None:
-    Registry(models).appoint(bundle.name, at=AT, who="a test", why="to try it")
+def appoint(models: Path, bundle: Path, why: str = "to try it") -> None:
+    """Make `bundle` the champion; another `why` makes it another appointment."""
+    Registry(models).appoint(bundle.name, at=AT, who="a test", why=why)
 
 
-def add_twin(models: Path, seconds_later: int = 1) -> Path:
-    """A second intact bundle: the champion's files under another name. Returns its folder."""
+def add_twin(models: Path) -> Path:
+    """A second intact bundle: the champion's files under a later name. Returns its folder."""
     original = bundle_of(models)
-    stamp, digest = original.name.split("-")
-    twin = original.with_name(f"{stamp[:-3]}{seconds_later:02d}Z-{digest[:-2]}ff")
+    twin = original.with_name("20990101T000000Z-0123456789ab")
     twin.mkdir()
     for path in original.iterdir():
         (twin / path.name).write_bytes(path.read_bytes())

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def replay_command(shadow: Path, *arguments: str) -> list[str]:
-    """The command line; its .env lies beside the shadow log, and there is none unless a test writes it."""
+    """The command line. Its .env lies beside the shadow log; there is none unless a test writes it."""
     fixed = ("--venue", SIMULATED_VENUE, "--env", str(shadow.parent / ".env"))
     return [sys.executable, "-m", "plugin", "replay", *fixed, *arguments]
 

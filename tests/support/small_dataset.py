@@ -1,13 +1,10 @@
-"""Rows of a simulated market that are enough to train on in a second, and the pieces of a walk over them."""
+"""Rows of a simulated market, enough to train on in a second, and the pieces of a walk over them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE, Candles
@@ -56,11 +53,6 @@ def folds_of(
         fold_boundaries(first_test_ms, end_ms, n_folds, HOUR_MS),
         EMBARGO_MS,
     )
-
-
-def first_block(dataset: Dataset, horizon: int, first_test_ms: int = FIRST_TEST_MS) -> NDArray[np.int64]:
-    """The rows whose quantiles become bin edges."""
-    return folds_of(dataset, horizon, n_folds=1, first_test_ms=first_test_ms)[0].train
 
 
 def predict_out_of_fold(

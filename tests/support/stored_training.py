@@ -1,4 +1,4 @@
-"""What a training handed over, read back from its bundle: for tests that write bundles and train nothing."""
+"""What a training handed over, read back from its bundle: for tests that write bundles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A replay that tells on itself: what it imported, and how much memory it took. One JSON object on stdout."""
+"""A replay that tells on itself, as one JSON object: what it imported, how much memory it took."""
 
 import contextlib
 import io

@@ -117,8 +117,7 @@ def test_golden_bars_are_real_bars_of_every_judged_symbol(
 ) -> None:
     store = CandleStore(small_training.store)
     candles = {
-        name: store.read(SETTINGS.venue, "1h", name)
-        for name in store.symbols(SETTINGS.venue, "1h")
+        name: store.read(SETTINGS.venue, "1h", name) for name in store.symbols(SETTINGS.venue, "1h")
     }
     seen = set()
     for windows, open_time_ms in zip(golden.bars, golden.open_time_ms.tolist(), strict=True):
@@ -235,7 +234,7 @@ def test_a_kill_at_any_moment_leaves_whole_bundles_or_none(
             parent.stdin.write("\n")
             parent.stdin.flush()
             writer = int(parent.stdout.readline())
-            time.sleep(moments.uniform(0.0, 0.3))
+            time.sleep(moments.uniform(0.0, 0.2))
             kill(writer, signal.SIGKILL)
             assert parent.stdout.readline() == "gone\n"
             n_drafts_left += len(list(tmp_path.glob("drafts/*")))

@@ -39,12 +39,8 @@ def test_the_order_of_symbols_is_the_one_asked_for(candles: Mapping[str, Candles
 def test_each_row_is_that_of_the_bar_that_closed_then(
     dataset: Dataset, candles: Mapping[str, Candles], symbol: str
 ) -> None:
-    rows, refused = joined_history(
-        candles[symbol], [candles[other] for other in companions_of(symbol)]
-    )
-    np.testing.assert_array_equal(
-        columns_of_rows(dataset, candles, symbol), np.flatnonzero(~refused)
-    )
+    rows, refused = joined_history(candles[symbol], [candles[other] for other in companions_of(symbol)])
+    np.testing.assert_array_equal(columns_of_rows(dataset, candles, symbol), np.flatnonzero(~refused))
     own = dataset.symbol == dataset.symbols.index(symbol)
     assert dataset.rows[own].tobytes() == rows[~refused].tobytes()
 

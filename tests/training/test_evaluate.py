@@ -28,7 +28,7 @@ SOURCES = ("one", "two", "stack", "reversal")
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    """Rows around New Year without features: two symbols that are judged, one that is only learnt from."""
+    """Rows around New Year without features: two symbols to judge, one that is only learnt from."""
     random = np.random.default_rng(2)
     symbol = np.tile(np.arange(3), N_BARS)
     known_from_ms = NEW_YEAR_MS + np.repeat(np.arange(-1_000, N_BARS - 1_000), 3) * HOUR_MS
@@ -87,7 +87,12 @@ def said(
 ) -> dict[str, NDArray[np.float64]]:
     """What each source says of each row."""
     reversal = -dataset.labels[HORIZON].past_return
-    return {"one": oof.probability[0], "two": oof.probability[1], "stack": stacked, "reversal": reversal}
+    return {
+        "one": oof.probability[0],
+        "two": oof.probability[1],
+        "stack": stacked,
+        "reversal": reversal,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +215,7 @@ def test_what_is_said_of_other_symbols_and_unknown_labels_changes_nothing(
 ) -> None:
     ignored = (dataset.symbol == 2) | np.isnan(dataset.labels[HORIZON].up)
     loud = replace(oof, probability=np.where(ignored, 0.99, oof.probability))
-    again = evaluate(
-        dataset, HORIZON, loud, np.where(ignored, 0.99, stacked), folds, HOUR_MS
-    )
+    again = evaluate(dataset, HORIZON, loud, np.where(ignored, 0.99, stacked), folds, HOUR_MS)
     assert json.dumps(again) == json.dumps(figures)
 
 

@@ -87,5 +87,8 @@ def test_labels_agree_with_the_definition_bar_by_bar(
 def test_a_known_label_never_changes_when_bars_arrive(cut: int, horizon: int) -> None:
     random = np.random.default_rng(cut)
     path = 100.0 + np.cumsum(random.normal(size=60))
-    before, after = label_direction(closes(*path[:cut]), horizon), label_direction(closes(*path), horizon)
+    before, after = (
+        label_direction(closes(*path[:cut]), horizon),
+        label_direction(closes(*path), horizon),
+    )
     np.testing.assert_array_equal(before.up[before.known], after.up[:cut][before.known])

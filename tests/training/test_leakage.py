@@ -1,4 +1,4 @@
-"""Would this suite see a leak? Each kind is made on purpose here, beside the honest walk that is free of it.
+"""Would this suite see a leak? Each kind is made on purpose here, beside the walk that is free of it.
 
 A figure that is too good is a defect until it is explained: these tests say how good is too good.
 """

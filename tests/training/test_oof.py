@@ -121,7 +121,7 @@ def test_the_number_of_workers_changes_nothing(
     assert finals[0] == finals[1]
 
 
-def test_the_final_models_learn_from_every_row_with_a_label(dataset: Dataset, folds: list[Fold]) -> None:
+def test_final_models_learn_from_every_row_with_a_label(dataset: Dataset, folds: list[Fold]) -> None:
     up = dataset.labels[HORIZON].up
     known = np.flatnonzero(~np.isnan(up))
     binned = bin_members(MEMBERS, dataset, folds[0].train)

@@ -107,9 +107,7 @@ def test_the_verdict_and_the_bundle_come_last(screen: str, small_training: Small
 
 
 def test_a_simulated_market_says_so_first_and_last(screen: str) -> None:
-    said = [
-        number for number, line in enumerate(screen.splitlines()) if "SIMULATED MARKET" in line
-    ]
+    said = [number for number, line in enumerate(screen.splitlines()) if "SIMULATED MARKET" in line]
     assert said == [0, len(screen.splitlines()) - 3]
 
 

@@ -16,7 +16,7 @@ from plugin.errors import WrongUse
 from plugin.manifest import Manifest
 from plugin.registry import Registry
 from tests.support.raw_bars import write_raw
-from tests.support.small_training import END_MS, HOUR_MS, SmallTraining
+from tests.support.small_training import END_MS, HOUR_MS
 from training.candles import simulate
 from training.retrain import Outcome, n_steps, retrain
 from training.settings import MEMBERS, REFERENCE_ASSETS, TrainingSettings, companions_of

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -111,14 +112,14 @@ def test_blocks_are_as_many_as_asked_in_order_and_without_a_hole(rows: Rows) -> 
     assert [fold.number for fold in folds] == list(range(rows.n_folds))
     assert folds[0].test_start_ms == rows.first_test_ms
     assert folds[-1].test_end_ms == rows.end_ms
-    for earlier, later in zip(folds, folds[1:], strict=False):
+    for earlier, later in pairwise(folds):
         assert earlier.test_end_ms == later.test_start_ms
 
 
 @given(rows=some_rows())
 def test_training_blocks_expand(rows: Rows) -> None:
     folds = rows.folds()
-    for earlier, later in zip(folds, folds[1:], strict=False):
+    for earlier, later in pairwise(folds):
         assert set(earlier.train) < set(later.train)
 
 

@@ -15,7 +15,7 @@ from shadow.record import BarRecord
 from tests.support.library_answers import library_answers
 from tests.support.live import read_records, without_timings
 from tests.support.replays import replay
-from tests.support.small_training import HELD_OUT_BARS, SETTINGS
+from tests.support.small_training import HELD_OUT_BARS, SETTINGS, SmallTraining
 from training.retrain import retrain
 from training.settings import REFERENCE_ASSETS, TrainingSettings
 

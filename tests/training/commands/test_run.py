@@ -51,7 +51,12 @@ def test_json_is_one_object_and_nothing_else(store: Path, tmp_path: Path) -> Non
     held_out = ["--hold-out-days", "1.5", "--until", "2024-12-31", "--seed", "11"]
     symbols = ["--symbols", "ETH/USDT", "BTC/USDT", "ETH/USDT"]
     ended = subprocess.run(
-        [*command, *held_out, *symbols], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [*command, *held_out, *symbols],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     answer = json.loads(ended.stdout)

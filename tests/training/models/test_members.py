@@ -25,7 +25,7 @@ def member(request: pytest.FixtureRequest) -> Member:
 
 @pytest.fixture
 def made_up(member: Member) -> Rows:
-    """Noise of which the first feature alone says something about the label, and the last is constant."""
+    """Noise of which the first feature alone says something of the label; the last is constant."""
     random = np.random.default_rng(3)
     rows = random.normal(size=(N_ROWS, len(FEATURE_SETS[member.feature_set].names)))
     rows[:, -1] = 1.0
