@@ -36,10 +36,11 @@ def run_gates(
         manifest, refusal = None, str(error)
     candidate = Candidate(folder, manifest, refusal, shadow_dir, shadow_days, now_ms)
     results = tuple(result for gate in GATES for result in gate(candidate, limits))
-    return GateReport(level=_level(results), results=results)
+    return GateReport(level=level_of(results), results=results)
 
 
-def _level(results: tuple[GateResult, ...]) -> Level:
+def level_of(results: tuple[GateResult, ...]) -> Level:
+    """What a bundle is fit for: every gate of a level must pass, and "live" needs both levels."""
     passed = {
         level: all(one.verdict == "pass" for one in results if one.level == level)
         for level in ("shadow", "live")

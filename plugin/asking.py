@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from plugin.answer import Asked
@@ -16,7 +15,6 @@ from plugin.features.joined import ROW_NAMES, write_joined_row
 from plugin.reloader import Champion
 from plugin.settings import Settings
 
-_log = structlog.get_logger()
 _VOL_RANK_COLUMN = ROW_NAMES.index("vol_rank_24")
 
 
@@ -43,20 +41,6 @@ def ask(
         Asked(None, reason) if reason else _asked(next(predictions), vol_rank)
         for reason, vol_rank in zip(reasons, vol_ranks, strict=True)
     ]
-
-
-def warm_up(
-    champion: Champion, buffers: Mapping[str, BarBuffer], symbols: Iterable[str], timeframe: Timeframe
-) -> None:
-    """Do all that `ask` does for the newest bars of `symbols`, and remember nothing; never raises."""
-    row = np.empty(len(ROW_NAMES), dtype=np.float32)
-    try:
-        for symbol in symbols:
-            companions = champion.bundle.manifest.companions.get(symbol, ())
-            _row(symbol, buffers[symbol].newest_open_ms, companions, buffers, timeframe, row)
-        champion.ensemble.warm_up()
-    except Exception as error:  # the decision itself will tell the bot
-        _log.warning("warm_up_failed", error=f"{type(error).__name__}: {error}")
 
 
 def _asked(prediction: Prediction, vol_rank: float) -> Asked:

@@ -60,10 +60,6 @@ class Ensemble:
             for one in zip(symbols, by_member, sound, by_symbol, strict=True)
         ]
 
-    def warm_up(self) -> None:
-        """Walk every model once, for the sake of the caches, and remember nothing."""
-        self._ask_members(np.zeros((1, len(ROW_NAMES)), dtype=np.float32))
-
     def _ask_members(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], list[float]]:
         """Probabilities (members, horizons, symbols) and the microseconds that each member took."""
         models = self.bundle.models

@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import NamedTuple
 
 import structlog
 
 from plugin.answer import Answer, Asked
-from plugin.asking import ask, warm_up
+from plugin.asking import ask
 from plugin.bar import BarClosed, Timeframe, check_bar
 from plugin.buffer import ArrivalKind, BarBuffer, Ohlcv
+from plugin.candles import ABSENT
 from plugin.clock import Clock
-from plugin.decision import decide
+from plugin.decision import Decision, decide
+from plugin.ensemble import Ensemble
 from plugin.errors import BarRejected
 from plugin.reloader import Champion, Reloader
 from plugin.settings import LiveFlags, Settings
@@ -24,6 +27,9 @@ from plugin.shadow_log import ShadowLog
 
 _log = structlog.get_logger()
 _CAME_AGAIN = ("repeat", "revision")
+# The first rehearsal finds the caches cold, after the fifth no further one brings anything.
+_REHEARSALS = 5
+_REHEARSED_SYMBOLS = 8
 _in_time_order = attrgetter("open_time_ms")
 
 
@@ -90,14 +96,21 @@ class Pipeline:
         self._shadow_log.writer.sync()
 
     def warm_up(self) -> None:
-        """Ask about the bars held now and forget the answer, so that the next close finds hot caches.
+        """Rehearse a close on bars held now and remember nothing of it; call it just before one is due.
 
-        A bar closes once an hour: without this the first call after the pause takes several times as
-        long as the next one, and the first of all a quarter of a second, to load the kernels.
+        A bar closes once an hour: without this the first answer after the pause takes several times as
+        long as the next one, and the very first a quarter of a second, to load the kernels.
         """
-        champion = self._reloader.champion
-        if champion is not None:
-            warm_up(champion, self.buffers, self._served, self._timeframe)
+        champion, flags = self._reloader.champion, self._flags.current
+        if champion is None:
+            return
+        # What a member said last is remembered by the ensemble: another one stands in.
+        understudy = replace(champion, ensemble=Ensemble(champion.bundle))
+        served = [buffer for symbol, buffer in self.buffers.items() if symbol in self._served]
+        bars = [_newest_bar(buffer) for buffer in served[:_REHEARSED_SYMBOLS] if buffer.n_bars]
+        for _ in range(_REHEARSALS):
+            for bar, asked in zip(bars, self._ask(understudy, flags, bars), strict=True):
+                self._decide(bar, asked, understudy, flags, self._clock.monotonic_ns())
 
     def _take_in(self, bar: BarClosed) -> _Taken:
         try:
@@ -134,7 +147,21 @@ class Pipeline:
         last = self._last_answer.get(bar.symbol)
         if refusal in _CAME_AGAIN and last and last.bar.open_time_ms == bar.open_time_ms:
             return Answer(bar, last.decision, last.asked, flags, is_new=False, replaced=replaced)
-        decision = decide(
+        decision = self._decide(bar, asked, champion, flags, started_ns)
+        answer = Answer(bar, decision, asked, flags, is_new=refusal is None, replaced=replaced)
+        if answer.is_new:
+            self._last_answer[bar.symbol] = answer
+        return answer
+
+    def _decide(
+        self,
+        bar: BarClosed,
+        asked: Asked,
+        champion: Champion | None,
+        flags: Settings,
+        started_ns: int,
+    ) -> Decision:
+        return decide(
             bar,
             self._timeframe,
             flags,
@@ -144,7 +171,19 @@ class Pipeline:
             vol_rank=asked.vol_rank,
             latency_us=(self._clock.monotonic_ns() - started_ns) / 1000,
         )
-        answer = Answer(bar, decision, asked, flags, is_new=refusal is None, replaced=replaced)
-        if answer.is_new:
-            self._last_answer[bar.symbol] = answer
-        return answer
+
+
+def _newest_bar(buffer: BarBuffer) -> BarClosed:
+    opening, high, low, close, volume = buffer.bars[:ABSENT, buffer.newest].tolist()
+    return BarClosed(
+        symbol=buffer.symbol,
+        timeframe=buffer.timeframe.name,
+        open_time_ms=buffer.newest_open_ms,
+        open=opening,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        source="",
+        received_ms=0,
+    )

@@ -76,8 +76,9 @@ def draft_bundle(models_folder: Path, trained: Trained, created: str) -> Path:
 
     drafts = models_folder / "drafts"
     shutil.rmtree(drafts, ignore_errors=True)
+    drafts.mkdir(parents=True, mode=0o700)
     draft = drafts / manifest.bundle_id
-    draft.mkdir(parents=True, mode=0o700)
+    draft.mkdir(mode=0o700)
     for name, content in files.items():
         write_file(draft / name, content)
     _write_manifest(draft, manifest)

@@ -37,7 +37,8 @@ def test_what_is_no_number_is_no_evidence(comparison: Comparison, value: float |
 
 
 @pytest.mark.parametrize(
-    ("comparison", "limit"), [(at_least, ">= 0.5"), (above, "> 0.5"), (below, "< 0.5"), (at_most, "<= 0.5")]
+    ("comparison", "limit"),
+    [(at_least, ">= 0.5"), (above, "> 0.5"), (below, "< 0.5"), (at_most, "<= 0.5")],
 )
 def test_a_result_says_what_was_expected_and_what_was_found(comparison: Comparison, limit: str) -> None:
     result = comparison("rain", "shadow", 0.25, 0.5, "share of rain")

@@ -89,7 +89,10 @@ def test_the_symbol_that_does_worst_counts(
 @pytest.mark.parametrize(
     ("gate", "path"),
     [(gate, path) for gate, path, *_ in BOTH_SIDES if gate != "oof_rows"]
-    + [("over_reversal", ("symbols", "BTC/USDT", "reversal", "auc")), ("over_reversal", of_stack("auc"))],
+    + [
+        ("over_reversal", ("symbols", "BTC/USDT", "reversal", "auc")),
+        ("over_reversal", of_stack("auc")),
+    ],
 )
 def test_a_figure_that_is_missing_or_no_number_is_no_evidence(
     gate: str, path: tuple[Any, ...], unknown: object

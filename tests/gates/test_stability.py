@@ -40,7 +40,9 @@ def test_both_sides_of_the_limit_of_a_fold(number: int) -> None:
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("unknown", [None, math.nan, msgspec.UNSET])
 def test_a_fold_without_an_auc_could_be_the_worst(number: int, unknown: object) -> None:
-    assert verdicts(stability, candidate(in_fold(number, unknown)))["worst_fold"] == "not enough evidence"
+    assert (
+        verdicts(stability, candidate(in_fold(number, unknown)))["worst_fold"] == "not enough evidence"
+    )
 
 
 def test_the_first_fold_where_the_stack_had_nothing_to_learn_from_does_not_count() -> None:

@@ -1,6 +1,7 @@
 """What happens around the bars while the process runs: flags, bundles, faults, the end."""
 
 import asyncio
+import dataclasses
 import gc
 import hashlib
 import shutil
@@ -16,6 +17,7 @@ from plugin.app import App
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
 from plugin.clock import ReplayClock
+from plugin.ensemble import Ensemble
 from plugin.manifest import MANIFEST_FILE, MANIFEST_HASH_FILE, Manifest, encode_manifest
 from plugin.registry import Registry
 from plugin.settings import LiveFlags
@@ -101,6 +103,27 @@ def test_every_bar_is_answered_then_recorded(running):
     assert [record.open_time_ms for record in records] == seen
     assert len(records) == 2 * N_BARS
     assert {record.ml_reason for record in records} == {"ok"}, "history warms it up"
+
+
+class Counting(Ensemble):
+    """An ensemble that counts how often it was warmed up."""
+
+    n_warm_ups = 0
+
+    def warm_up(self) -> None:
+        self.n_warm_ups += 1
+        super().warm_up()
+
+
+def test_it_is_warm_before_the_first_bar(running):
+    seen = []
+    running.happens = {0: lambda: seen.append(ensemble.n_warm_ups)}
+    app = running.app()
+    champion = app.reloader.champion
+    ensemble = Counting(champion.bundle)
+    app.reloader.champion = dataclasses.replace(champion, ensemble=ensemble)
+    asyncio.run(app.run(running.answered.extend))
+    assert seen == [1]
 
 
 def test_a_flag_toggled_in_the_file_counts_from_the_next_bars_on(running):

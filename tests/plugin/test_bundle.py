@@ -175,7 +175,15 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(bundle: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{}", b"[]", b"\xff\xfe", b'{"format_version": "1"}', b'{"format_version": 1}', b"[" * 100_000],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff\xfe",
+        b'{"format_version": "1"}',
+        b'{"format_version": 1}',
+        b"[" * 100_000,
+    ],
     ids=["empty", "no keys", "a list", "no text", "a text version", "only a version", "brackets"],
 )
 def test_a_manifest_that_is_none_is_refused(bundle: Path, text: bytes) -> None:
@@ -209,7 +217,9 @@ def _models(bundle: Path) -> tuple[MemberFile, ...]:
 
 def _other_features(bundle: Path) -> dict[str, Any]:
     sets = read_manifest(bundle).feature_sets
-    return {"feature_sets": {**sets, "base": msgspec.structs.replace(sets["base"], schema_hash="0" * 64)}}
+    return {
+        "feature_sets": {**sets, "base": msgspec.structs.replace(sets["base"], schema_hash="0" * 64)}
+    }
 
 
 def _features_in_another_order(bundle: Path) -> dict[str, Any]:

@@ -49,7 +49,9 @@ def test_an_intact_bundle_repeats_its_answers(bundle: Path) -> None:
 
 @pytest.mark.parametrize("part", ["rows", "members", "stacked"])
 @pytest.mark.parametrize("by", [3 * TOLERANCE, float("nan"), float("inf")])
-def test_an_answer_that_differs_is_seen_wherever_it_stands(golden: Golden, part: str, by: float) -> None:
+def test_an_answer_that_differs_is_seen_wherever_it_stands(
+    golden: Golden, part: str, by: float
+) -> None:
     changed = getattr(golden, part).astype(np.float64)
     changed[-1].flat[-1] += by
     other = dataclasses.replace(golden, **{part: changed})
@@ -141,7 +143,9 @@ def test_an_archive_that_claims_more_memory_than_there_is_is_refused(bundle: Pat
     assert "golden.npz: expected golden bars and answers" in refusal_of(bundle)
 
 
-@pytest.mark.parametrize("fault", ["empty", "no archive", "one array", "cut", "a field less", "damaged"])
+@pytest.mark.parametrize(
+    "fault", ["empty", "no archive", "one array", "cut", "a field less", "damaged"]
+)
 def test_content_that_is_no_archive_of_answers_is_refused(
     bundle: Path, golden: Golden, fault: str
 ) -> None:

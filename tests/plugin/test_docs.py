@@ -52,13 +52,14 @@ def test_every_reason_stands_there_once_and_no_other(documented):
     not_new = set(ArrivalKind) - {ArrivalKind.NEW, ArrivalKind.AFTER_GAP}
     asked = literals(asking.ask) | literals(asking._rows) | literals(asking._row)
     permitted = literals(decision.permission) | literals(decision.decide)
+    said = literals(Ensemble._prediction) | literals(Ensemble._status)
     expected = (
         rejections(bar)
         | rejections(buffer)
         | {kind.value for kind in not_new}
         | refusals
         | {f"companion_{refusal}" for refusal in refusals}
-        | {f"member_{status}:<member>" for status in literals(Ensemble._status) - {"ok"}}
+        | {f"member_{status}:<member>" for status in said - {"ok", "member_"}}
         | {f"gate_{gate}" for gate in literals(decision._missing_gate)}
         | {reason.replace("missing:", "missing:<symbol>") for reason in asked}
         | {reason.replace("gate_", "gate_<gate>") for reason in permitted}

@@ -73,7 +73,9 @@ def test_the_answers_are_those_of_training(bundle: Bundle, golden: Golden) -> No
         assert list(said.probabilities) == HORIZONS
         assert said.meta_p == said.probabilities["5"]
         for number, member in enumerate(said.members.values()):
-            assert list(member.horizons.values()) == pytest.approx(golden.members[case, number], abs=1e-6)
+            assert list(member.horizons.values()) == pytest.approx(
+                golden.members[case, number], abs=1e-6
+            )
             assert (member.p, member.status) == (member.horizons["5"], "ok")
             assert member.us > 0.0
         assert list(said.probabilities.values()) == pytest.approx(golden.stacked[case], abs=1e-6)
@@ -150,10 +152,3 @@ def test_a_symbol_on_which_a_member_is_silent_leaves_the_others_alone(bundle: Bu
     assert (first.reason, first.meta_p) == ("member_nan:lgb", None)
     assert second.reason == "ok"
     assert all(math.isfinite(p) for p in second.probabilities.values())
-
-
-def test_warming_up_leaves_no_trace(bundle: Bundle) -> None:
-    ensemble = with_model(bundle, "xgb", 5, Says(0.51))
-    for _ in range(2 * CONSTANT_AFTER_BARS):
-        ensemble.warm_up()
-    assert _statuses(ensemble, 1) == ["ok"]

@@ -27,7 +27,11 @@ def random_rows(seed: int, n: int = 400) -> tuple[Rows, NDArray[np.float64]]:
 
 
 def train_lightgbm(
-    rows: Rows, up: NDArray[np.float64], n_trees: int = 20, names: Sequence[str] = NAMES, **parameters: object
+    rows: Rows,
+    up: NDArray[np.float64],
+    n_trees: int = 20,
+    names: Sequence[str] = NAMES,
+    **parameters: object,
 ) -> lightgbm.Booster:
     settings = {"objective": "binary", "min_data_in_leaf": 3, "num_threads": 1, "verbosity": -1}
     given = lightgbm.Dataset(rows, up, feature_name=list(names))
@@ -35,7 +39,11 @@ def train_lightgbm(
 
 
 def train_xgboost(
-    rows: Rows, up: NDArray[np.float64], n_trees: int = 20, names: Sequence[str] = NAMES, **parameters: object
+    rows: Rows,
+    up: NDArray[np.float64],
+    n_trees: int = 20,
+    names: Sequence[str] = NAMES,
+    **parameters: object,
 ) -> xgboost.Booster:
     settings = {"objective": "binary:logistic", "nthread": 1, "verbosity": 0}
     given = xgboost.DMatrix(rows, up, feature_names=list(names))
@@ -46,9 +54,7 @@ def rows_at(splits: Iterable[tuple[int, float]], seed: int) -> Rows:
     """For each split (feature, threshold): rows on it, one float32 below and one above; then zeros."""
     rng = np.random.default_rng(seed)
     values = [
-        (feature, value)
-        for feature, threshold in splits
-        for value in _beside(np.float32(threshold))
+        (feature, value) for feature, threshold in splits for value in _beside(np.float32(threshold))
     ]
     values += [(feature, value) for feature in range(N_FEATURES) for value in _NEAR_ZERO]
     rows = rng.standard_normal((len(values), N_FEATURES)).astype(np.float32)
@@ -62,5 +68,5 @@ def _beside(value: np.float32) -> list[np.float32]:
 
 
 # LightGBM reads what lies within 1e-35 of zero as zero, and XGBoost does not.
-_TINY = _beside(np.float32(1e-35)) + [np.float32(1e-45), np.float32(1.2e-38)]
+_TINY = [*_beside(np.float32(1e-35)), np.float32(1e-45), np.float32(1.2e-38)]
 _NEAR_ZERO = [np.float32(0.0), np.float32(-0.0), *_TINY, *(-tiny for tiny in _TINY)]

@@ -175,6 +175,7 @@ def test_a_draft_lies_apart_from_the_bundles_and_has_no_report(
 ) -> None:
     draft = draft_bundle(tmp_path, trained, CREATED)
     assert draft.parent == tmp_path / "drafts"
+    assert oct(draft.parent.stat().st_mode & 0o777) == oct(draft.stat().st_mode & 0o777) == "0o700"
     assert not (tmp_path / "bundles").exists()
     assert load_bundle(draft).manifest.gate_report is None
 

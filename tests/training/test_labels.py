@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugin.candles import Candles, on_grid
@@ -66,6 +66,7 @@ def test_a_horizon_below_one_bar_is_refused(horizon: int) -> None:
         label_direction(closes(100.0, 101.0), horizon)
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.sampled_from([99.0, 100.0, 101.0]), min_size=1, max_size=40),
     absent=st.sets(st.integers(1, 38)),
@@ -83,6 +84,7 @@ def test_labels_agree_with_the_definition_bar_by_bar(
             assert np.isnan(labels.up[slot])
 
 
+@settings(deadline=None)
 @given(cut=st.integers(10, 60), horizon=st.integers(1, 9))
 def test_a_known_label_never_changes_when_bars_arrive(cut: int, horizon: int) -> None:
     random = np.random.default_rng(cut)

@@ -121,6 +121,14 @@ def test_the_serving_meta_model_trusts_whom_it_should(dataset: Dataset, oof: Out
     assert able > middling > blind
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_the_serving_meta_model_learns_from_every_fold(
+    dataset: Dataset, oof: OutOfFold, number: int
+) -> None:
+    other = fit_meta(oof, turned(dataset, oof.fold == number), HORIZON)
+    assert other != fit_meta(oof, dataset, HORIZON)
+
+
 def test_the_serving_meta_model_knows_out_of_fold_rows_only(dataset: Dataset, oof: OutOfFold) -> None:
     outside = dataset.known_from_ms < FIRST_TEST_MS
     assert fit_meta(oof, turned(dataset, outside), HORIZON) == fit_meta(oof, dataset, HORIZON)

@@ -95,7 +95,7 @@ def traced(
     folder = tmp_path_factory.mktemp("traced")
     trace, shadow = folder / "trace", folder / "shadow"
     before = ("strace", "-f", "-qq", "--seccomp-bpf", "-s", "4096", "-o", str(trace))
-    calls = ("-e", "trace=%file,socket,connect,sendto,bind", "--")
+    calls = ("-e", "trace=%file,fdatasync,socket,connect,sendto,bind", "--")
     ended = replay(small_training, shadow, "--days", "2", "--json", before=(*before, *calls))
     if not trace.exists() or not trace.stat().st_size:
         pytest.skip(f"strace can not trace here: {ended.stderr[-200:]}")
@@ -115,6 +115,11 @@ def test_it_writes_nowhere_but_in_its_own_folders(small_training, traced):
     ours = (shadow, cache_folder(), small_training.models, Path("/dev/null"))
     assert any(place.is_relative_to(shadow) for place in places), "the trace has seen the log"
     assert [place for place in places if not any(map(place.is_relative_to, ours))] == []
+
+
+def test_it_syncs_the_log_once_for_all_symbols_of_a_bar(traced):
+    _, calls = traced
+    assert sum("fdatasync(" in call for call in calls) == 48
 
 
 def test_it_reaches_for_no_network_and_no_name(traced):

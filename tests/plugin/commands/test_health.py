@@ -32,7 +32,9 @@ def run(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Health
     return run_health
 
 
-def test_an_intact_bundle_is_well(run: Health, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_intact_bundle_is_well(
+    run: Health, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("--skip-live") == 0
     printed = capsys.readouterr().out
     assert bundle_of(models).name in printed

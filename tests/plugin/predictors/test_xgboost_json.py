@@ -160,7 +160,9 @@ BROKEN = {
     "another object": b'{"learner":{}}',
     "a hundred thousand brackets": b'{"more":' + b"[" * 100_000 + b"]" * 100_000 + TEXT[1:],
     "lists of unequal length": _changed("split_indices", [0] * 99),
-    "a leaf beyond all numbers": TEXT.replace(b'"split_conditions":[', b'"split_conditions":[1e999,', 1),
+    "a leaf beyond all numbers": TEXT.replace(
+        b'"split_conditions":[', b'"split_conditions":[1e999,', 1
+    ),
     "a threshold beyond float32": _changed("split_conditions", [1e300]),
     "a threshold that is no number": _changed("split_conditions", [float("nan")]),
     "a feature that is not there": _changed("split_indices", [N_FEATURES]),

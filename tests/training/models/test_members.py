@@ -83,6 +83,19 @@ def test_bin_edges_know_no_tested_row_in_a_later_fold(member: Member, made_up: R
     assert after.tobytes() == before.tobytes()
 
 
+def test_what_lies_beyond_the_first_block_is_not_told_apart(member: Member, made_up: Rows) -> None:
+    """Later training rows have other values, and labels that hang on them: no edge parts them."""
+    rows, up = made_up
+    shifted, hanging = rows.copy(), up.copy()
+    shifted[N_FIRST:, 0] = np.random.default_rng(9).uniform(10.0, 12.0, N_ROWS - N_FIRST)
+    hanging[N_FIRST:] = shifted[N_FIRST:, 0] > 11.0
+    low, high = np.repeat(shifted[-1:], 2, axis=0)
+    low[0], high[0] = 10.5, 11.5
+    model = binned(member, shifted).fit(np.arange(N_ROWS), hanging, 7)
+    said = model.predict(np.stack([low, high]))
+    assert said[0] == said[1]
+
+
 def test_a_row_of_the_first_block_changes_the_edges(member: Member, made_up: Rows) -> None:
     """The control of the two tests above: what may change the model does."""
     rows, up = made_up

@@ -1,0 +1,183 @@
+"""All gates answer, whatever state the bundle is in, and the level follows from their answers."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gates.integrity import integrity
+from gates.limits import LIMITS, Limits
+from gates.parity import parity
+from gates.runner import GATES, level_of, run_gates
+from plugin.errors import WrongUse
+from plugin.manifest import GateResult, Level, Verdict
+from tests.support.bundles import bundle_of, flip_byte, read_manifest, reseal, seal_text
+from tests.support.candidates import candidate, damaged_candidate, good_figures, results
+from tests.support.small_training import SmallTraining
+
+NAMES = [
+    "integrity",
+    "parity",
+    "worst_fold",
+    "plausible",
+    "oof_rows",
+    "performance_lgb",
+    "performance_xgb",
+    "performance_cross",
+    "performance_stack",
+    "skill",
+    "over_reversal",
+    "calibration",
+    "shadow_evidence",
+]
+
+
+@pytest.fixture
+def bundle(models: Path) -> Path:
+    return bundle_of(models)
+
+
+def judged(folder: Path, limits: Limits = LIMITS) -> dict[str, GateResult]:
+    report = run_gates(folder, now_ms=time.time_ns() // 1_000_000, limits=limits)
+    assert [result.name for result in report.results] == NAMES
+    assert report.level == level_of(report.results)
+    return {result.name: result for result in report.results}
+
+
+def test_every_gate_answers_about_an_intact_bundle(bundle: Path) -> None:
+    said = judged(bundle)
+    assert said["integrity"].verdict == said["parity"].verdict == "pass"
+    assert said["shadow_evidence"].verdict == "not enough evidence"
+    assert all(result.sentence for result in said.values())
+
+
+def test_the_report_in_a_bundle_is_what_its_gates_still_say(small_training: SmallTraining) -> None:
+    stored = read_manifest(small_training.outcome.bundle).gate_report
+    assert stored is not None
+    for before, now in zip(stored.results, judged(small_training.outcome.bundle).values(), strict=True):
+        assert now == before
+
+
+def _flip(bundle: Path) -> None:
+    flip_byte(bundle / "lgb_h5.txt", 5000)
+
+
+def _remove(bundle: Path) -> None:
+    (bundle / "meta.json").unlink()
+
+
+def _add(bundle: Path) -> None:
+    (bundle / "more").write_bytes(b"")
+
+
+def _fifo(bundle: Path) -> None:
+    (bundle / "golden.npz").unlink()
+    os.mkfifo(bundle / "golden.npz")
+
+
+def _no_manifest(bundle: Path) -> None:
+    (bundle / "manifest.json").unlink()
+
+
+def _newer(bundle: Path) -> None:
+    seal_text(bundle, b'{"format_version": 99}')
+
+
+def _empty(bundle: Path) -> None:
+    for path in bundle.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize("damage", [_flip, _remove, _add, _fifo, _no_manifest, _newer, _empty])
+def test_every_gate_answers_about_a_bundle_that_is_not_intact(
+    bundle: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(bundle)
+    said = judged(bundle)
+    assert said["integrity"].verdict == "fail"
+    assert said["integrity"].value == said["integrity"].sentence
+    others = {result.verdict for name, result in said.items() if name != "integrity"}
+    assert others == {"not enough evidence"}
+
+
+@pytest.mark.parametrize("metrics", [{}, {"5": None}, {"5": [1, 2]}, {"5": {"folds": "none"}}])
+def test_every_gate_answers_about_a_bundle_with_foreign_figures(
+    bundle: Path, metrics: dict[str, object]
+) -> None:
+    reseal(bundle, metrics=metrics)
+    said = judged(bundle)
+    assert [name for name, result in said.items() if result.verdict == "pass"] == [
+        "integrity",
+        "parity",
+    ]
+
+
+def test_no_folder_is_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="the folder of a bundle"):
+        run_gates(tmp_path / "none", now_ms=0)
+
+
+def test_changed_limits_change_the_verdict_and_stand_in_the_report(bundle: Path) -> None:
+    reseal(bundle, metrics={"5": good_figures()})
+    strict = Limits(parity=0.0, fold_auc=0.99, oof_rows=10**9)
+    said = judged(bundle, strict)
+    assert {name: result.limit for name, result in said.items() if name in ("parity", "oof_rows")} == {
+        "parity": "<= 0",
+        "oof_rows": ">= 1,000,000,000",
+    }
+    assert said["parity"].verdict == said["worst_fold"].verdict == "fail"
+    report = run_gates(bundle, now_ms=0)
+    assert (report.level, report.missing) == ("shadow", ("shadow_evidence",))
+
+
+def _result(level: str, verdict: Verdict) -> GateResult:
+    return GateResult(
+        name="any",
+        level=level,  # type: ignore[arg-type]
+        value=None,
+        limit="",
+        verdict=verdict,
+        sentence="",
+    )
+
+
+@pytest.mark.parametrize("not_passed", ["fail", "not enough evidence"])
+@pytest.mark.parametrize(("level", "expected"), [("shadow", "none"), ("live", "shadow")])
+def test_one_gate_that_does_not_pass_keeps_a_bundle_from_its_level(
+    not_passed: Verdict, level: str, expected: Level
+) -> None:
+    passed = (_result("shadow", "pass"), _result("live", "pass"))
+    assert level_of(passed) == "live"
+    assert level_of((*passed, _result(level, not_passed))) == expected
+
+
+def test_no_gate_is_asked_twice_or_left_out() -> None:
+    assert len(set(GATES)) == len(GATES) == 5
+
+
+def test_integrity_says_why_not() -> None:
+    said = results(integrity, damaged_candidate())["integrity"]
+    assert (said.verdict, said.level) == ("fail", "shadow")
+    assert said.sentence == said.value == "lgb_h5.txt: expected a file, was missing"
+    assert results(integrity, candidate())["integrity"].verdict == "pass"
+
+
+def test_parity_is_asked_of_a_real_process(bundle: Path) -> None:
+    said = results(parity, candidate(folder=bundle))["parity"]
+    assert (said.verdict, said.level) == ("pass", "shadow")
+    assert isinstance(said.value, float)
+    assert 0.0 <= said.value <= 1e-6
+
+
+def test_parity_fails_where_the_answers_are_others(bundle: Path) -> None:
+    (bundle / "lgb_h5.txt").write_bytes((bundle / "lgb_h24.txt").read_bytes())
+    reseal(bundle)
+    said = results(parity, candidate(folder=bundle))["parity"]
+    assert said.verdict == "fail"
+    assert "golden.npz: expected answers within 1e-06" in said.sentence
+
+
+def test_parity_has_nothing_to_ask_where_the_bundle_is_not_intact() -> None:
+    assert results(parity, damaged_candidate())["parity"].verdict == "not enough evidence"
