@@ -76,10 +76,8 @@ def verify_bundle(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
 
     Raises as `load_bundle`.
     """
-    if not folder.is_dir():
-        raise WrongUse("the folder of a bundle", str(folder), "name one below models/bundles")
+    found = _names_in(folder)
     manifest = _read_manifest(folder)
-    found = {entry.name for entry in os.scandir(folder)}
     expected = {*manifest.files, MANIFEST_FILE, MANIFEST_HASH_FILE}
     for name in sorted(expected - found):
         raise BundleRefused(name, "a file of the bundle", "missing")
@@ -98,6 +96,16 @@ def verify_bundle(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
     _check_features(manifest)
     _check_members(manifest)
     return manifest, files
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in os.scandir(folder)}
+    except (FileNotFoundError, NotADirectoryError) as error:
+        remedy = "name one below models/bundles"
+        raise WrongUse("the folder of a bundle", str(folder), remedy) from error
+    except OSError as error:
+        raise BundleRefused(folder.name, "a folder that can be read", error.strerror) from error
 
 
 def _read_manifest(folder: Path) -> Manifest:

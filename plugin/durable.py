@@ -1,9 +1,14 @@
-"""How does a file appear whole or not at all, even if the power goes?"""
+"""How does a file appear whole or not at all, even if the power goes, and from one writer at a time?"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from plugin.errors import WrongUse
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -27,10 +32,43 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         os.fsync(descriptor)
 
 
+def append_line(path: Path, line: bytes, mode: int = 0o600) -> None:
+    """Add a line, without its newline, to a file and wait until both are on disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+    with open(descriptor, "wb") as file:
+        file.write(line + b"\n")
+        file.flush()
+        os.fsync(descriptor)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in `folder` are on disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Keep other writers out of `folder`, which is made if need be, until the block ends.
+
+    The kernel lets go when the process dies. Raises WrongUse where the folder can not be made, or where
+    another writer holds it and `wait` is false.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        remedy = "correct the path or its permissions"
+        raise WrongUse(f"to write into {folder}", error.strerror or str(error), remedy) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        was = "another process that writes there"
+        raise WrongUse(f"{folder} to oneself", was, "wait until it has ended") from error
     finally:
         os.close(descriptor)

@@ -8,12 +8,11 @@ models/history.jsonl          one line per move of a pointer
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
-from plugin.durable import replace_file
+from plugin.durable import append_line, replace_file
 from plugin.errors import BundleRefused, WrongUse
 from plugin.manifest import MANIFEST_HASH_FILE, GateReport, Manifest
 
@@ -58,10 +57,7 @@ class Registry:
         pointer = Pointer("champion", bundle_id, manifest_hash, at, who, why)
         line = msgspec.json.encode(pointer)
         # History first: a move that is not told is worse than one that is told and did not happen.
-        with open(self.folder / "history.jsonl", "ab") as history:
-            history.write(line + b"\n")
-            history.flush()
-            os.fsync(history.fileno())
+        append_line(self.folder / "history.jsonl", line)
         replace_file(self.folder / "champion", line + b"\n")
         return pointer
 

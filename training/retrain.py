@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from gates.limits import Limits
@@ -19,10 +18,9 @@ from gates.runner import run_gates
 from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
 from plugin.candles import Candles
-from plugin.durable import replace_file
+from plugin.durable import locked
 from plugin.errors import WrongUse
 from plugin.features import LOOKBACK_BARS
-from plugin.features.joined import FEATURE_SETS
 from plugin.manifest import GateReport
 from plugin.meta_model import LogisticModel
 from plugin.registry import Registry
@@ -33,6 +31,7 @@ from training.dataset import Dataset, build_dataset
 from training.evaluate import evaluate
 from training.models.base import Binned, Model
 from training.oof import Step, bin_members, fit_final, out_of_fold
+from training.run_record import Minutes, write_run_record
 from training.settings import MEMBERS, TrainingSettings, companions_of
 from training.splits import Fold, fold_boundaries, walk_forward
 from training.stacking import fit_meta, stack_out_of_fold
@@ -72,9 +71,23 @@ def retrain(
     """Train, judge and publish one bundle; it becomes champion where there is none and it is fit.
 
     `step` is told of each model trained and of the gates. Raises WrongUse where bars are missing, unfit
-    or too few.
+    or too few, or where another training writes into `models_dir`.
     """
-    minutes = _Minutes()
+    minutes = Minutes()
+    with locked(models_dir, wait=False):
+        trained = _train(settings, store, minutes, step)
+        created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        draft = draft_bundle(models_dir, trained, created)
+        step("gates")
+        report = run_gates(draft, now_ms=time.time_ns() // 1_000_000, limits=limits)
+        bundle = publish_bundle(models_dir, draft, report)
+        minutes.took("bundle and gates")
+        is_champion = _appoint_first(Registry(models_dir), bundle, report, created)
+        record = write_run_record(models_dir, bundle, trained, report, minutes)
+    return Outcome(bundle, report, record, is_champion)
+
+
+def _train(settings: TrainingSettings, store: CandleStore, minutes: Minutes, step: Step) -> Trained:
     candles = _read_candles(settings, store)
     minutes.took("candles")
     dataset = build_dataset(
@@ -95,27 +108,16 @@ def retrain(
             for horizon in settings.horizons
         }
     minutes.took("models")
-    draft = draft_bundle(
-        models_dir,
-        Trained(
-            settings=settings,
-            candles=candles,
-            dataset=dataset,
-            members=MEMBERS,
-            models={horizon: one.models for horizon, one in by_horizon.items()},
-            meta={horizon: one.meta for horizon, one in by_horizon.items()},
-            metrics={str(horizon): one.metrics for horizon, one in by_horizon.items()},
-            oof_rows=by_horizon[settings.primary_horizon].metrics["oof_rows"],
-        ),
-        datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    return Trained(
+        settings=settings,
+        candles=candles,
+        dataset=dataset,
+        members=MEMBERS,
+        models={horizon: one.models for horizon, one in by_horizon.items()},
+        meta={horizon: one.meta for horizon, one in by_horizon.items()},
+        metrics={str(horizon): one.metrics for horizon, one in by_horizon.items()},
+        oof_rows=by_horizon[settings.primary_horizon].metrics["oof_rows"],
     )
-    step("gates")
-    report = run_gates(draft, now_ms=time.time_ns() // 1_000_000, limits=limits)
-    bundle = publish_bundle(models_dir, draft, report)
-    minutes.took("bundle and gates")
-    is_champion = _appoint_first(Registry(models_dir), bundle, report)
-    record = _write_record(models_dir, bundle, settings, by_horizon, report, minutes)
-    return Outcome(bundle, report, record, is_champion)
 
 
 def _read_candles(settings: TrainingSettings, store: CandleStore) -> dict[str, Candles]:
@@ -202,65 +204,11 @@ def _learn(
     )
 
 
-def _appoint_first(registry: Registry, bundle: Path, report: GateReport) -> bool:
+def _appoint_first(registry: Registry, bundle: Path, report: GateReport, created: str) -> bool:
     """The first bundle that is fit for shadow has nobody to prove itself against."""
     if report.level == "none" or registry.champion() is not None:
         return False
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    registry.appoint(bundle.name, at=at, who="training", why="the first bundle that is fit for shadow")
+    registry.appoint(
+        bundle.name, at=created, who="training", why="the first bundle that is fit for shadow"
+    )
     return True
-
-
-def _write_record(
-    models_dir: Path,
-    bundle: Path,
-    settings: TrainingSettings,
-    by_horizon: Mapping[int, _Horizon],
-    report: GateReport,
-    minutes: _Minutes,
-) -> dict[str, Any]:
-    manifest = msgspec.json.decode((bundle / "manifest.json").read_bytes())
-    record = {
-        "bundle_id": bundle.name,
-        "content_hash": manifest["content_hash"],
-        "created": manifest["created"],
-        "git_revision": manifest["git_revision"],
-        "bars": manifest["bars"],
-        "libraries": manifest["libraries"],
-        "settings": msgspec.to_builtins(settings),
-        "metrics": manifest["metrics"],
-        "importances": {
-            str(horizon): {
-                member.name: _importances(one.models[member.name], member.feature_set)
-                for member in MEMBERS
-            }
-            for horizon, one in by_horizon.items()
-        },
-        "gate_report": msgspec.to_builtins(report),
-        "minutes": minutes.by_part,
-    }
-    place = models_dir / "runs" / f"{bundle.name}.json"
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    replace_file(place, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
-    return record
-
-
-def _importances(model: Model, feature_set: str) -> dict[str, float]:
-    """The share of the gain that each feature brought, the largest first."""
-    gains = model.gains()
-    total = float(gains.sum()) or 1.0
-    shares = zip(FEATURE_SETS[feature_set].names, (gains / total).tolist(), strict=True)
-    return dict(sorted(shares, key=lambda share: -share[1]))
-
-
-class _Minutes:
-    """Where the time of a run went."""
-
-    def __init__(self) -> None:
-        self.by_part: dict[str, float] = {}
-        self._since = time.monotonic()
-
-    def took(self, part: str) -> None:
-        now = time.monotonic()
-        self.by_part[part] = round((now - self._since) / 60, 3)
-        self._since = now

@@ -16,8 +16,8 @@ from training.oof import OutOfFold
 from training.splits import Fold
 
 _VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
-# Of the ridge on the distances and the volatility, in units of the members' spread: the more rows, the less
-# it counts. Chosen by walk-forward on bars before 2021 alone; see docs/training.md.
+# Of the ridge on the distances and the volatility, in units of the members' spread: the more rows, the
+# less it counts. Chosen by walk-forward on bars before 2021 alone; see docs/training.md.
 _RIDGE = 10_000.0
 _FREE = 30.0  # scaled up, the mean hardly feels the ridge
 

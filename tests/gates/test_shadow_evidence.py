@@ -133,7 +133,8 @@ def test_records_that_can_not_be_read_are_no_evidence_and_no_exception(tmp_path:
     (tmp_path / "2025-01-02.jsonl").unlink()
     (tmp_path / "2025-01-02.jsonl").mkdir()
     result = judged(tmp_path, 30)
-    assert result.verdict in ("not enough evidence", "fail")
+    assert result.verdict == "not enough evidence"
+    assert "can not be read" in result.sentence
 
 
 def test_records_without_a_timeframe_are_no_evidence_and_no_exception(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What happens around the bars while the process runs: flags, bundles, faults, the end."""
 
 import asyncio
-import dataclasses
 import gc
 import hashlib
 import shutil
@@ -10,15 +9,17 @@ from itertools import groupby
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from plugin.answer import Answer
 from plugin.app import App
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
 from plugin.clock import ReplayClock
-from plugin.ensemble import Ensemble
 from plugin.manifest import MANIFEST_FILE, MANIFEST_HASH_FILE, Manifest, encode_manifest
+from plugin.predictors.trees import Trees
 from plugin.registry import Registry
 from plugin.settings import LiveFlags
 from plugin.sources import BarSource, ReplaySource
@@ -26,7 +27,7 @@ from shadow.errors import LogInUse
 from shadow.record import BarRecord
 from shadow.writer import ShadowWriter
 from tests.support.bars import HOURLY
-from tests.support.live import FOLLOWED, read_records
+from tests.support.live import FOLLOWED, champion_of, read_records, with_models
 from tests.support.scripted_source import ScriptedSource
 from tests.support.small_training import END_MS, SmallTraining
 
@@ -105,25 +106,28 @@ def test_every_bar_is_answered_then_recorded(running):
     assert {record.ml_reason for record in records} == {"ok"}, "history warms it up"
 
 
-class Counting(Ensemble):
-    """An ensemble that counts how often it was warmed up."""
+class Counting:
+    """A model that counts how often it was asked."""
 
-    n_warm_ups = 0
+    def __init__(self, model: Trees) -> None:
+        self.n_asked = 0
+        self._model = model
 
-    def warm_up(self) -> None:
-        self.n_warm_ups += 1
-        super().warm_up()
+    def probability(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        self.n_asked += 1
+        return self._model.probability(rows)
 
 
 def test_it_is_warm_before_the_first_bar(running):
-    seen = []
-    running.happens = {0: lambda: seen.append(ensemble.n_warm_ups)}
+    at_first_bar = []
+    running.happens = {0: lambda: at_first_bar.append(model.n_asked)}
     app = running.app()
-    champion = app.reloader.champion
-    ensemble = Counting(champion.bundle)
-    app.reloader.champion = dataclasses.replace(champion, ensemble=ensemble)
+    bundle = app.reloader.champion.bundle
+    model = Counting(bundle.models["lgb"][5])
+    app.reloader.champion = champion_of(with_models(bundle, lgb={**bundle.models["lgb"], 5: model}))
     asyncio.run(app.run(running.answered.extend))
-    assert seen == [1]
+    assert at_first_bar[0] > 0
+    assert {answer.decision.reason for answer in running.answered} == {"stacking_off"}
 
 
 def test_a_flag_toggled_in_the_file_counts_from_the_next_bars_on(running):

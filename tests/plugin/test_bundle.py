@@ -158,9 +158,22 @@ def test_a_file_that_can_not_be_read_is_refused_with_its_name(bundle: Path) -> N
     assert "Permission denied" in str(refusal)
 
 
+@pytest.mark.parametrize("closed", ["the bundle", "the folder around it"])
+def test_a_folder_that_can_not_be_read_is_refused_by_its_name(bundle: Path, closed: str) -> None:
+    bundle.chmod(0o111 if closed == "the bundle" else 0o755)
+    bundle.parent.chmod(0 if closed == "the folder around it" else 0o755)
+    with _without_privileges(bundle.parent.parent) as here:
+        refusal = refusal_of(here / "bundles" / bundle.name)
+    bundle.parent.chmod(0o755)
+    assert refusal.file == bundle.name
+    assert "Permission denied" in str(refusal)
+
+
 def test_no_folder_is_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="models/bundles"):
-        load_bundle(tmp_path / "none")
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("none", "file"):
+        with pytest.raises(WrongUse, match="models/bundles"):
+            load_bundle(tmp_path / name)
 
 
 def test_a_bundle_under_another_name_is_refused(bundle: Path) -> None:

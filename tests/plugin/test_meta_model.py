@@ -5,6 +5,7 @@ import math
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from plugin.meta_model import LogisticModel, MetaModel, Volatility, meta_inputs
 
@@ -14,7 +15,7 @@ MODEL = LogisticModel(weights=(0.8, 0.4), volatility=VOLATILITY)
 META = MetaModel(MEMBERS, {"5": MODEL, "12": MODEL})
 
 
-def inputs_of(p: list[list[float]], volatility: list[float]) -> np.ndarray:  # type: ignore[type-arg]
+def inputs_of(p: list[list[float]], volatility: list[float]) -> NDArray[np.float64]:
     return meta_inputs(np.array(p), np.array(volatility, dtype=np.float32))
 
 

@@ -6,11 +6,8 @@ exchange has been asked for stands in the metadata of the same file, so that the
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import pyarrow.parquet as pq
 
 from plugin.bar import Timeframe
 from plugin.candle_store import COLUMNS, CandleStore, RawBars, read_file
+from plugin.durable import locked, replace_file
 from plugin.errors import WrongUse
 from training.candles.coverage import Stretch, joined
 
@@ -48,7 +46,7 @@ class CandleWriter(CandleStore):
     ) -> None:
         """Put `bars`, in time order, in the place of all that is stored for a symbol."""
         path = self.path(venue, timeframe, symbol)
-        with _locked(path.parent):
+        with locked(path.parent):
             _check_order(path, bars)
             _replace(path, bars, joined(asked))
 
@@ -60,7 +58,7 @@ class CandleWriter(CandleStore):
         A lock on the folder makes two downloads at once lose nothing of each other.
         """
         path = self.path(venue, timeframe, symbol)
-        with _locked(path.parent):
+        with locked(path.parent):
             old = read_file(path) if path.exists() else bars[:0]
             covered = _covered(path, Timeframe.parse(timeframe)) if path.exists() else ()
             _check_order(path, old)
@@ -99,40 +97,11 @@ def _replace(path: Path, bars: RawBars, covered: tuple[Stretch, ...]) -> None:
     columns = [pa.array(bars.open_time_ms), *(pa.array(row) for row in bars.ohlcv)]
     table = pa.table(dict(zip(COLUMNS, columns, strict=True)))
     table = table.replace_schema_metadata({_COVERED_KEY: json.dumps(covered).encode()})
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    content = pa.BufferOutputStream()
+    # A dictionary of prices that hardly repeat only costs time and bytes.
+    pq.write_table(table, content, compression="zstd", use_dictionary=False, write_page_checksum=True)
     try:
-        with unfinished.open("wb") as file:
-            # A dictionary of prices that hardly repeat only costs time and bytes.
-            pq.write_table(
-                table, file, compression="zstd", use_dictionary=False, write_page_checksum=True
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-        _sync_folder(path.parent)
+        replace_file(path, content.getvalue().to_pybytes(), mode=0o644)
     except OSError as error:
         remedy = "free the space or correct the path, then run it again"
         raise WrongUse(f"to write {path}", error.strerror or str(error), remedy) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        remedy = "correct the path or its permissions"
-        raise WrongUse(f"to write into {folder}", error.strerror or str(error), remedy) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

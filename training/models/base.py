@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,11 @@ class Member(Protocol):
 
     @property
     def feature_set(self) -> str: ...
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the library was told, for the record of the run."""
+        ...
 
     def bin(
         self, rows: NDArray[np.float32], first_block: NDArray[np.int64], names: Sequence[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -73,6 +73,11 @@ class LightGBMMember:
     name: str
     feature_set: str
     kind: Literal["lightgbm"] = "lightgbm"
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """As `base.Member`."""
+        return {**PARAMETERS, "n_trees": N_TREES}
 
     def bin(
         self, rows: NDArray[np.float32], first_block: NDArray[np.int64], names: Sequence[str]

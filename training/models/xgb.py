@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,6 +74,11 @@ class XGBoostMember:
     name: str
     feature_set: str
     kind: Literal["xgboost"] = "xgboost"
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """As `base.Member`."""
+        return {**PARAMETERS, "n_trees": N_TREES}
 
     def bin(
         self, rows: NDArray[np.float32], first_block: NDArray[np.int64], names: Sequence[str]

@@ -1,0 +1,78 @@
+"""What is kept of a training run, whatever became of its bundle?"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from plugin.durable import replace_file
+from plugin.features.joined import FEATURE_SETS
+from plugin.manifest import MANIFEST_FILE, GateReport
+from training.bundle_writer import Trained
+from training.models.base import Model
+
+
+class Minutes:
+    """Where the time of a run went."""
+
+    def __init__(self) -> None:
+        self.by_part: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def took(self, part: str) -> None:
+        """Book the time since the last call to `part`."""
+        now = time.monotonic()
+        self.by_part[part] = round((now - self._since) / 60, 3)
+        self._since = now
+
+
+def write_run_record(
+    models_dir: Path, bundle: Path, trained: Trained, report: GateReport, minutes: Minutes
+) -> dict[str, Any]:
+    """Write `models/runs/<bundle id>.json` and return what stands in it."""
+    manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes())
+    from_manifest = (
+        "content_hash",
+        "created",
+        "git_revision",
+        "bars",
+        "libraries",
+        "settings",
+        "metrics",
+    )
+    record = {
+        "bundle_id": bundle.name,
+        **{name: manifest[name] for name in from_manifest},
+        "members": {
+            member.name: {
+                "kind": member.kind,
+                "feature_set": member.feature_set,
+                "parameters": dict(member.parameters),
+            }
+            for member in trained.members
+        },
+        "importances": {
+            str(horizon): {
+                member.name: _importances(models[member.name], member.feature_set)
+                for member in trained.members
+            }
+            for horizon, models in trained.models.items()
+        },
+        "gate_report": msgspec.to_builtins(report),
+        "minutes": minutes.by_part,
+    }
+    place = models_dir / "runs" / f"{bundle.name}.json"
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    replace_file(place, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    return record
+
+
+def _importances(model: Model, feature_set: str) -> dict[str, float]:
+    """The share of the gain that each feature brought, the largest first."""
+    gains = model.gains()
+    total = float(gains.sum()) or 1.0
+    shares = zip(FEATURE_SETS[feature_set].names, (gains / total).tolist(), strict=True)
+    return dict(sorted(shares, key=lambda share: -share[1]))
