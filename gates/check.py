@@ -12,7 +12,7 @@ from rich.console import Console
 from gates.rendering import show_report
 from gates.runner import run_gates
 from plugin.command_line import NO, NOT_ENOUGH_EVIDENCE, YES, add_command, print_json, utc_ms
-from plugin.durable import replace_file
+from plugin.durable import locked, replace_file
 from plugin.manifest import GateReport
 
 _MAX_DAYS = 3650
@@ -74,5 +74,6 @@ def run(args: argparse.Namespace) -> int:
 def _store(folder: Path, report: GateReport) -> Path:
     place = folder.parent.parent / "verdicts" / f"{folder.name}.json"
     place.parent.mkdir(mode=0o700, exist_ok=True)
-    replace_file(place, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    with locked(place.parent):
+        replace_file(place, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     return place

@@ -15,9 +15,10 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Put `content` at `path`: readers see the old file or the new one, never a part of either.
 
     The file is on disk before it takes the name, and the name is on disk before this returns: without
-    the first, a power cut can leave the new name on an empty file.
+    the first, a power cut can leave the new name on an empty file. Where there may be two writers at
+    once, they hold `locked`; what a killed one has left behind is written over by the next.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f".{path.name}.tmp")
     write_file(draft, content, mode)
     draft.replace(path)
     sync_folder(path.parent)

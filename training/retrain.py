@@ -74,6 +74,7 @@ def retrain(
     or too few, or where another training writes into `models_dir`.
     """
     minutes = Minutes()
+    models_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(models_dir, wait=False):
         trained = _train(settings, store, minutes, step)
         created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

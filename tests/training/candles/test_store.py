@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import os
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -65,7 +64,7 @@ def test_a_folder_that_can_not_be_written_is_wrong_use(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file_and_says_what_to_do(tmp_path: Path) -> None:
     store = CandleWriter(tmp_path)
     store.merge(*BTC, raw_bars(10), [span(0, 10)])
-    (store.path(*BTC).parent / f".BTC-USDT.parquet.{os.getpid()}.tmp").mkdir()
+    (store.path(*BTC).parent / ".BTC-USDT.parquet.tmp").mkdir()
     with pytest.raises(WrongUse, match="free the space"):
         store.merge(*BTC, raw_bars(20), [span(0, 20)])
     assert store.read_raw(*BTC).n_bars == 10
