@@ -89,8 +89,8 @@ def verify_bundle(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
         if hashlib.sha256(content).hexdigest() != entry.sha256 or len(content) != entry.bytes:
             raise BundleRefused(name, f"sha256 {entry.sha256[:12]}…", "other bytes")
         files[name] = content
-    if manifest.bundle_id != folder.name:
-        raise BundleRefused(MANIFEST_FILE, f"bundle {folder.name}, as its folder", manifest.bundle_id)
+    if manifest.bundle_id != (name := folder.resolve().name):
+        raise BundleRefused(MANIFEST_FILE, f"bundle {name}, as its folder", manifest.bundle_id)
     if content_hash(manifest) != manifest.content_hash:
         raise BundleRefused(MANIFEST_FILE, f"content hash {manifest.content_hash[:12]}…", "another")
     _check_features(manifest)

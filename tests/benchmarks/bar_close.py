@@ -15,7 +15,6 @@ from unittest import mock
 
 import msgspec
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from plugin import asking
@@ -25,7 +24,8 @@ from plugin.features.joined import write_joined_row
 from tests.benchmarks.bare import Bare, BareCalls
 from tests.benchmarks.live import Live
 from tests.benchmarks.setting import Setting
-from tests.benchmarks.timing import Spread, Stopwatch, duration_ns, duration_text
+from tests.benchmarks.showing import duration_text, table_of
+from tests.benchmarks.timing import Spread, Stopwatch, duration_ns
 
 N_FIRST = 2
 """Bars that are closed before any is measured."""
@@ -182,29 +182,30 @@ def _pauses(
 
 def tables(sizes: list[Size]) -> Iterator[Table]:
     """Ratios first, then where the time goes."""
-    ratios = Table(
-        title="Bar in to last decision out, as multiples of the bare calls in a loop", box=box.SIMPLE
+    yield table_of(
+        "Bar in to last decision out; ratios to the bare calls in a loop",
+        ("symbols", "when", "median", "p99", "to own walk", "to libraries"),
+        [row for size in sizes for row in _ratio_rows(size)],
     )
-    for heading in ("symbols", "when", "median", "p99", "to own walk", "to libraries"):
-        ratios.add_column(heading, justify="right")
-    for size in sizes:
-        rows = {"hot": size.hot, "cold": size.cold, "cold, warmed up": size.cold_after_warm_up}
-        for when, latency in rows.items():
-            ratios.add_row(
-                f"{size.n_symbols:,}" if when == "hot" else "",
-                when,
-                *map(duration_text, (latency.answer.median_us, latency.answer.p99_us)),
-                f"{latency.to_own:.2f}",
-                f"{latency.to_library:.2f}",
-            )
-    yield ratios
-    parts = Table(title="Where the time goes: medians, hot", box=box.SIMPLE)
-    for heading in ("symbols", *(f"{size.n_symbols:,}" for size in sizes)):
-        parts.add_column(heading, justify="right")
     columns = [_durations_us(size) for size in sizes]
-    for name in columns[0]:
-        parts.add_row(name, *(duration_text(column[name]) for column in columns))
-    yield parts
+    yield table_of(
+        "Where the time goes: medians in the loop",
+        ("symbols", *(f"{size.n_symbols:,}" for size in sizes)),
+        [(name, *(duration_text(column[name]) for column in columns)) for name in columns[0]],
+    )
+
+
+def _ratio_rows(size: Size) -> Iterator[tuple[str, ...]]:
+    latencies = {"hot": size.hot, "cold": size.cold, "cold, warmed up": size.cold_after_warm_up}
+    for when, latency in latencies.items():
+        yield (
+            f"{size.n_symbols:,}" if when == "hot" else "",
+            when,
+            duration_text(latency.answer.median_us),
+            duration_text(latency.answer.p99_us),
+            f"{latency.to_own:.2f}",
+            f"{latency.to_library:.2f}",
+        )
 
 
 def _durations_us(size: Size) -> dict[str, float]:

@@ -8,15 +8,15 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from plugin.candles import Candles
 from plugin.features import rows_of_history
 from plugin.features.joined import joined_history
 from tests.benchmarks.child import KernelStart, run_child
-from tests.benchmarks.market import HOURLY, REFERENCE
+from tests.benchmarks.market import HOURLY
 from tests.benchmarks.setting import Setting
+from tests.benchmarks.showing import table_of
 from tests.benchmarks.timing import duration_ns
 
 
@@ -37,7 +37,7 @@ class History(msgspec.Struct, frozen=True):
 
 def measure(setting: Setting) -> History:
     """The newest bars of one symbol beside three others."""
-    own, *companions = (_newest(setting, symbol) for symbol in REFERENCE[:4])
+    own, *companions = (_newest(setting, symbol) for symbol in setting.market.reference)
     rows_of_history(own.between(0, own.first_open_ms + 600 * HOURLY.length_ms))
     repeats = range(setting.scale.history_repeats)
     own_s = float(np.median([duration_ns(partial(rows_of_history, own)) for _ in repeats])) / 1e9
@@ -63,16 +63,14 @@ def _starts(setting: Setting) -> tuple[KernelStart, KernelStart]:
 
 
 def tables(history: History) -> Iterator[Table]:
-    """One row for each figure."""
-    table = Table(title=f"Features of {history.n_bars:,} bars", box=box.SIMPLE, show_header=False)
-    table.add_row("own features", f"{history.own_s:.2f} s", f"{history.own_bars_per_s:,.0f} bars/s")
-    table.add_row(
-        "with companions", f"{history.joined_s:.2f} s", f"{history.joined_bars_per_s:,.0f} bars/s"
-    )
-    starts = {"first row, kernels compiled": history.cold, "first row, kernels cached": history.cached}
-    for name, start in starts.items():
+    """One row a figure."""
+    rows = [
+        ("own features", f"{history.own_s:.2f} s", f"{history.own_bars_per_s:,.0f} bars/s"),
+        ("with companions", f"{history.joined_s:.2f} s", f"{history.joined_bars_per_s:,.0f} bars/s"),
+    ]
+    starts = {"compiled": history.cold, "cached": history.cached}
+    for kernels, start in starts.items():
         if start is not None:
-            table.add_row(
-                name, f"{start.first_row_s:.2f} s", f"after {start.import_s:.2f} s of imports"
-            )
-    yield table
+            after = f"after {start.import_s:.2f} s of imports"
+            rows.append((f"first row, kernels {kernels}", f"{start.first_row_s:.2f} s", after))
+    yield table_of(f"Features of {history.n_bars:,} bars", ("", "", ""), rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from plugin.reloader import Champion, Reloader
 from plugin.settings import LiveFlags
 from plugin.shadow_log import ShadowLog
 from shadow.writer import ShadowWriter
-from tests.benchmarks.market import HOURLY, REFERENCE, Market
+from tests.benchmarks.market import HOURLY, Market
 
 
 class Live:
@@ -37,7 +37,8 @@ class Live:
         n_held = max(n_symbols, N_COMPANIONS + 1)
         candles = list(market.many(n_held, n_bars + LOOKBACK_BARS))
         self.served = tuple(one.symbol for one in candles[:n_symbols])
-        self.companions = {symbol: _companions_of(symbol) for symbol in self.served}
+        reference = [one.symbol for one in candles[: 1 + N_COMPANIONS]]
+        self.companions = {symbol: _companions_of(symbol, reference) for symbol in self.served}
         followed = dict.fromkeys(name for names in self.companions.values() for name in names)
         self.champion = _champion(bundle, self.companions)
         self._n_bars = n_bars
@@ -69,8 +70,8 @@ class Live:
             yield batch
 
 
-def _companions_of(symbol: str) -> tuple[str, ...]:
-    return tuple(other for other in REFERENCE[:4] if other != symbol)[:N_COMPANIONS]
+def _companions_of(symbol: str, reference: Sequence[str]) -> tuple[str, ...]:
+    return tuple(other for other in reference if other != symbol)[:N_COMPANIONS]
 
 
 def _champion(bundle: Bundle, companions: dict[str, tuple[str, ...]]) -> Champion:

@@ -15,6 +15,7 @@ from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE, Candles
 from plugin.errors import WrongUse
+from plugin.features.joined import N_COMPANIONS
 
 HOURLY = Timeframe.parse("1h")
 REFERENCE = ("BTC/USDT", "ETH/USDT", "LINK/USDT", "LTC/USDT", "XRP/USDT")
@@ -63,7 +64,8 @@ class Market:
         """
         store = CandleStore(self.root)
         stored = store.symbols(self.venue, HOURLY.name)
-        names = sorted(stored, key=lambda name: (name not in REFERENCE, name))[:n_symbols]
+        others = [name for name in stored if name not in REFERENCE]
+        names = [*(name for name in REFERENCE if name in stored), *others][:n_symbols]
         bars = [store.read(self.venue, HOURLY.name, name) for name in names]
         end_ms = bars[0].first_open_ms + bars[0].n_bars * HOURLY.length_ms
         stretches = [one.between(end_ms - n_bars * HOURLY.length_ms, end_ms) for one in bars]
@@ -72,6 +74,12 @@ class Market:
             again, place = divmod(number, len(whole))
             name = whole[place].symbol
             yield replace(whole[place], symbol=name.replace("/", f"{again}/") if again else name)
+
+    @property
+    def reference(self) -> tuple[str, ...]:
+        """A symbol with a long history, and its companions."""
+        stored = CandleStore(self.root).symbols(self.long_venue, HOURLY.name)
+        return tuple(name for name in REFERENCE if name in stored)[: 1 + N_COMPANIONS]
 
     def long(self, symbol: str) -> Candles:
         """All bars of one of REFERENCE."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich import box
 from rich.table import Table
 
 from tests.benchmarks.child import LiveMemory, run_child
 from tests.benchmarks.setting import Setting
+from tests.benchmarks.showing import table_of
 
 
 def measure(setting: Setting) -> dict[int, LiveMemory]:
@@ -20,7 +20,5 @@ def measure(setting: Setting) -> dict[int, LiveMemory]:
 
 def tables(by_size: dict[int, LiveMemory]) -> Iterator[Table]:
     """One row a size."""
-    table = Table(title="Peak resident memory of a live process", box=box.SIMPLE, show_header=False)
-    for n_symbols, memory in by_size.items():
-        table.add_row(f"{n_symbols:,} symbols", f"{memory.peak_mib:.0f} MiB")
-    yield table
+    rows = [(f"{n:,}", f"{memory.peak_mib:.0f} MiB") for n, memory in by_size.items()]
+    yield table_of("Peak resident memory of a live process", ("symbols", ""), rows)

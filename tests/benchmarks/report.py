@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 import msgspec
 import numpy as np
 from msgspec.structs import replace
-from rich import box
 from rich.table import Table
 
 from shadow.files import cut_lines, day_files, utc_text
@@ -18,6 +17,7 @@ from shadow.record import BarRecord, DecisionRecord, MemberRecord, encode_line
 from tests.benchmarks.child import ReportRun, run_child
 from tests.benchmarks.market import HOURLY
 from tests.benchmarks.setting import Setting
+from tests.benchmarks.showing import table_of
 
 _START_MS = 1_704_067_200_000  # 2024-01-01
 _DAY_MS = 86_400_000
@@ -133,11 +133,13 @@ def _bare_s(folder: Path) -> float:
 
 
 def tables(report: Report) -> Iterator[Table]:
-    """One row for each figure."""
+    """One row a figure."""
+    rows = [
+        ("bare decoding", f"{report.bare_s:.2f} s"),
+        ("read_window", f"{report.run.read_s:.2f} s"),
+        ("weigh", f"{report.run.weigh_s:.2f} s"),
+        ("both, to bare decoding", f"{report.to_bare:.2f}"),
+        ("peak memory", f"{report.run.peak_mib:.0f} MiB"),
+    ]
     title = f"Report over {report.n_records:,} records of {report.line_bytes:,.0f} bytes"
-    table = Table(title=title, box=box.SIMPLE, show_header=False)
-    table.add_row("bare decoding", f"{report.bare_s:.2f} s", "")
-    table.add_row("read_window", f"{report.run.read_s:.2f} s", "")
-    table.add_row("weigh", f"{report.run.weigh_s:.2f} s", f"together {report.to_bare:.2f} x bare")
-    table.add_row("peak memory", f"{report.run.peak_mib:.0f} MiB", "")
-    yield table
+    yield table_of(title, ("", ""), rows)

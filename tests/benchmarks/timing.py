@@ -59,14 +59,6 @@ def duration_ns(work: Callable[[], object]) -> int:
     return time.perf_counter_ns() - started
 
 
-def duration_text(microseconds: float) -> str:
-    """A duration for people, in three digits."""
-    unit, size = (
-        ("s", 1e6) if microseconds >= 1e6 else ("ms", 1e3) if microseconds >= 1e3 else ("µs", 1.0)
-    )
-    return f"{microseconds / size:.3g} {unit}"
-
-
 class Machine(msgspec.Struct, frozen=True):
     """What the figures were measured on. `load` is the mean number of busy processes in a minute."""
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from rich import box
 from rich.table import Table
 
 from gates.limits import LIMITS
 from plugin.candle_store import CandleStore
 from tests.benchmarks.market import Market
+from tests.benchmarks.showing import table_of
 from training.retrain import Outcome, retrain
 from training.settings import TrainingSettings
 
@@ -46,9 +46,7 @@ def figures(outcome: Outcome) -> Training:
 
 def tables(training: Training) -> Iterator[Table]:
     """One row a part."""
-    title = f"Training on {training.n_symbols} symbols with {training.n_folds} folds"
-    table = Table(title=title, box=box.SIMPLE, show_header=False)
-    for part, minutes in training.minutes.items():
-        table.add_row(part, f"{60 * minutes:.1f} s")
-    table.add_row("all", f"{60 * sum(training.minutes.values()):.1f} s", style="bold")
-    yield table
+    minutes = training.minutes | {"all": sum(training.minutes.values())}
+    title = f"Training: {training.n_symbols} symbols, {training.n_folds} folds"
+    rows = [(part, f"{60 * spent:.1f} s") for part, spent in minutes.items()]
+    yield table_of(title, ("", ""), rows)

@@ -60,7 +60,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_an_empty_folder_is_no_evidence(tmp_path: Path) -> None:
     result = judged(tmp_path, 30)
     assert result.verdict == "not enough evidence"
-    assert "is of this bundle" in result.sentence
+    assert result.sentence == "no record of the last 14 days is of this bundle"
 
 
 def test_records_of_another_bundle_do_not_count(tmp_path: Path) -> None:
