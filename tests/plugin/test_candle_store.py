@@ -112,6 +112,17 @@ def test_a_row_without_a_time_is_refused(store: CandleStore) -> None:
     assert "a time in every row" in told(store, "binance_spot", "BTC/USDT")
 
 
+def test_a_row_without_a_price_is_read_as_an_absent_bar(store: CandleStore) -> None:
+    path = store.path("binance_spot", "1h", "BTC/USDT")
+    table = pq.read_table(path)
+    closes = table["close"].to_pylist()
+    closes[5] = None
+    at = table.schema.get_field_index("close")
+    pq.write_table(table.set_column(at, "close", pa.array(closes)), path)
+    candles = store.read("binance_spot", "1h", "BTC/USDT")
+    assert candles.bars[ABSENT].nonzero()[0].tolist() == [5]
+
+
 @pytest.mark.parametrize("symbol", ["../../etc/passwd", "", "BTC", "BTC/../x"])
 def test_a_symbol_never_leads_out_of_the_store(store: CandleStore, symbol: str) -> None:
     with pytest.raises(WrongUse):
