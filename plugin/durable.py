@@ -53,11 +53,10 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Keep other writers out of `folder`, which is made if need be, until the block ends.
+def locked(folder: Path) -> Iterator[None]:
+    """Wait for other writers of `folder`, which is made if need be, and keep them out of the block.
 
-    The kernel lets go when the process dies. Raises WrongUse where the folder can not be made, or where
-    another writer holds it and `wait` is false.
+    The kernel lets go when the process dies. Raises WrongUse where the folder can not be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,10 +65,7 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
         remedy = "correct the path or its permissions"
         raise WrongUse(f"to write into {folder}", error.strerror or str(error), remedy) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    except BlockingIOError as error:
-        was = "another process that writes there"
-        raise WrongUse(f"{folder} to oneself", was, "wait until it has ended") from error
     finally:
         os.close(descriptor)

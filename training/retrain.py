@@ -71,12 +71,12 @@ def retrain(
     """Train, judge and publish one bundle; it becomes champion where there is none and it is fit.
 
     `step` is told of each model trained and of the gates. Raises WrongUse where bars are missing, unfit
-    or too few, or where another training writes into `models_dir`.
+    or too few.
     """
     minutes = Minutes()
+    trained = _train(settings, store, minutes, step)
     models_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locked(models_dir, wait=False):
-        trained = _train(settings, store, minutes, step)
+    with locked(models_dir):  # a draft that another training is making must not be swept away
         created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         draft = draft_bundle(models_dir, trained, created)
         step("gates")

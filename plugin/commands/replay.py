@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import math
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         was = f"none from {utc_text(since_ms)} to {utc_text(until_ms)}"
         raise WrongUse("a replay of at least one bar", was, "choose an earlier --since")
     clock = ReplayClock(since_ms)
-    configure_logs(clock, as_json=not sys.stderr.isatty())
+    configure_logs(clock, as_json=args.json, level=logging.WARNING)
 
     def open_source(symbols: Sequence[str]) -> BarSource:
         candles = [store.read(args.venue, timeframe.name, symbol) for symbol in symbols]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -77,52 +77,28 @@ def measure(setting: Setting) -> list[Size]:
 def _measure_size(setting: Setting, n_symbols: int, n_hot: int) -> Size:
     scale = setting.scale
     with TemporaryDirectory(dir=setting.scratch) as folder:
-        n_bars = N_FIRST + n_hot + 2 * scale.n_cold
+        n_bars = N_FIRST + 2 * n_hot + 2 * scale.n_cold
         live = Live(load_bundle(setting.bundle), setting.market, n_symbols, n_bars, Path(folder))
-        batches = live.batches()
-        with live.writer, _Watches(live) as watches, _collected():
-            closes = [_close(live, watches, batch) for batch in islice(batches, N_FIRST + n_hot)]
+        batches, sync = live.batches(), live.writer.sync
+        # A sync waits for the disk, and after the wait nothing would be hot any more.
+        unsynced = mock.patch.object(live.writer, "sync", return_value=True)
+        with live.writer, unsynced, _collected():
+            hot = [_close(live, batch) for batch in islice(batches, N_FIRST + n_hot)][N_FIRST:]
+            with _Watches(live) as watches:
+                parts_ns = [watches.parts_ns(live, batch) for batch in islice(batches, n_hot)]
             bare = Bare(live, setting.bundle).measure(N_FIRST, n_hot)
-            pauses = [_pauses(live, watches, batches, scale.idle_s) for _ in range(scale.n_cold)]
-    closes = closes[N_FIRST:]
+            pauses = [_pauses(live, batches, sync, scale.idle_s) for _ in range(scale.n_cold)]
     cold, warmed = zip(*pauses, strict=True)
     return Size(
         n_symbols=n_symbols,
-        decided=sum(close.n_decided for close in closes) / (n_hot * n_symbols),
+        decided=sum(close.n_decided for close in hot) / (n_hot * n_symbols),
         bare=bare,
-        parts=Parts(*(np.median([close.parts_ns for close in closes], axis=0) / 1000).tolist()),
+        parts=Parts(*(np.median(parts_ns, axis=0) / 1000).tolist()),
         sync=Spread.of([pause.sync_ns for pause in (*cold, *warmed)]),
-        hot=Latency.of([close.answer_ns for close in closes], bare),
+        hot=Latency.of([close.answer_ns for close in hot], bare),
         cold=Latency.of([pause.answer_ns for pause in cold], bare),
         cold_after_warm_up=Latency.of([pause.answer_ns for pause in warmed], bare),
     )
-
-
-class _Watches:
-    """Stopwatches where the parts of the pipeline meet; records are written but not synced.
-
-    A sync waits for the disk, and after the wait nothing would be hot any more: `sync` does it when it
-    is called for.
-    """
-
-    def __init__(self, live: Live) -> None:
-        self.features, self.prediction = Stopwatch(), Stopwatch()
-        self.sync = live.writer.sync
-        ensemble = live.champion.ensemble
-        self._patches = (
-            mock.patch.object(asking, "write_joined_row", self.features.watched(write_joined_row)),
-            mock.patch.object(ensemble, "predict", self.prediction.watched(ensemble.predict)),
-            mock.patch.object(live.writer, "sync", return_value=True),
-        )
-
-    def __enter__(self) -> Self:
-        for patch in self._patches:
-            patch.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for patch in self._patches:
-            patch.stop()
 
 
 @contextmanager
@@ -137,22 +113,47 @@ def _collected() -> Iterator[None]:
 
 
 class _Close(NamedTuple):
-    """One bar close in the loop; `parts_ns` in the order of the fields of Parts."""
+    """One bar close in the loop."""
 
     answer_ns: int
-    parts_ns: tuple[int, int, int, int]
+    write_ns: int
     n_decided: int
 
 
-def _close(live: Live, watches: _Watches, batch: list[BarClosed]) -> _Close:
+def _close(live: Live, batch: list[BarClosed]) -> _Close:
     started = time.perf_counter_ns()
     answers = live.pipeline.answer(batch)
     answer_ns = time.perf_counter_ns() - started
-    features_ns, prediction_ns = watches.features.take_ns(), watches.prediction.take_ns()
-    rest_ns = answer_ns - features_ns - prediction_ns
     write_ns = duration_ns(partial(live.pipeline.record, answers))
-    n_decided = sum(bool(answer.decision.probabilities) for answer in answers)
-    return _Close(answer_ns, (features_ns, prediction_ns, rest_ns, write_ns), n_decided)
+    return _Close(answer_ns, write_ns, sum(bool(answer.decision.probabilities) for answer in answers))
+
+
+class _Watches:
+    """Stopwatches where the parts of the pipeline meet; they cost a little themselves."""
+
+    def __init__(self, live: Live) -> None:
+        self._features, self._prediction = Stopwatch(), Stopwatch()
+        predict = live.champion.ensemble.predict
+        self._patches = (
+            mock.patch.object(asking, "write_joined_row", self._features.watched(write_joined_row)),
+            mock.patch.object(live.champion.ensemble, "predict", self._prediction.watched(predict)),
+        )
+
+    def __enter__(self) -> Self:
+        for patch in self._patches:
+            patch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for patch in self._patches:
+            patch.stop()
+
+    def parts_ns(self, live: Live, batch: list[BarClosed]) -> tuple[int, int, int, int]:
+        """One bar close in the loop, in the order of the fields of Parts."""
+        close = _close(live, batch)
+        features_ns, prediction_ns = self._features.take_ns(), self._prediction.take_ns()
+        rest_ns = close.answer_ns - features_ns - prediction_ns
+        return features_ns, prediction_ns, rest_ns, close.write_ns
 
 
 class _Pause(NamedTuple):
@@ -163,7 +164,7 @@ class _Pause(NamedTuple):
 
 
 def _pauses(
-    live: Live, watches: _Watches, batches: Iterator[list[BarClosed]], idle_s: float
+    live: Live, batches: Iterator[list[BarClosed]], sync: Callable[[], bool], idle_s: float
 ) -> tuple[_Pause, _Pause]:
     """A bar close after a pause, and another one after a pause that ended with a warm-up."""
     pauses = []
@@ -176,7 +177,7 @@ def _pauses(
         answers = live.pipeline.answer(batch)
         answer_ns = time.perf_counter_ns() - started
         live.pipeline.record(answers)
-        pauses.append(_Pause(answer_ns, duration_ns(watches.sync)))
+        pauses.append(_Pause(answer_ns, duration_ns(sync)))
     return pauses[0], pauses[1]
 
 
