@@ -40,6 +40,10 @@ class Arrival(msgspec.Struct, frozen=True):
     seen: Ohlcv | None = None
 
 
+# Appended in place before the held bars are shifted to the front: few, so that a thousand symbols fit into
+# little memory, and enough to make the shift rare.
+_SPARE_BARS = 64
+
 _NEW: Final = Arrival(ArrivalKind.NEW)
 _REPEAT: Final = Arrival(ArrivalKind.REPEAT)
 _LATE: Final = Arrival(ArrivalKind.LATE)
@@ -49,7 +53,7 @@ _EMPTY: Final = 2.0  # in the row ABSENT, while merging: nothing was laid here y
 class BarBuffer:
     """The newest bars of one symbol, as rows that the feature kernels read without a copy.
 
-    `bars` is float64 (6, 2 * lookback), C-contiguous, rows as in `plugin.candles`, and stays the same
+    `bars` is float64 (6, more than lookback), C-contiguous, rows as in `plugin.candles`, and stays the same
     array for life. Column `newest` (-1 while empty) holds the bar that opened at `newest_open_ms`; the
     `n_bars` columns up to and with it are held, the older ones first. The newest bar is never absent.
     """
@@ -58,7 +62,7 @@ class BarBuffer:
         self.symbol = symbol
         self.timeframe = timeframe
         self.lookback = lookback
-        self.bars: NDArray[np.float64] = np.zeros((N_ROWS, 2 * lookback))
+        self.bars: NDArray[np.float64] = np.zeros((N_ROWS, lookback + _SPARE_BARS))
         self.newest = -1
         self.newest_open_ms = 0
         self._length_ms = timeframe.length_ms
@@ -100,7 +104,7 @@ class BarBuffer:
         bars, column = self.bars, self.newest + 1
         if column == bars.shape[1]:
             column = self.lookback - 1
-            bars[:, :column] = bars[:, self.lookback + 1 :]
+            bars[:, :column] = bars[:, -column:]
         bars[OPEN, column] = bar.open
         bars[HIGH, column] = bar.high
         bars[LOW, column] = bar.low

@@ -29,7 +29,7 @@ from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import N_COMPANIONS, ROW_NAMES, write_joined_row
 
 TOLERANCE = 1e-6
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0  # of which a host that has never compiled the kernels needs 15 to 30
 _MEMORY_BYTES = 4 * 2**30  # of address space, of which numba's compiler reserves far more than it uses
 
 
