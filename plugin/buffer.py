@@ -40,8 +40,8 @@ class Arrival(msgspec.Struct, frozen=True):
     seen: Ohlcv | None = None
 
 
-# Appended in place before the held bars are shifted to the front: few, so that a thousand symbols fit into
-# little memory, and enough to make the shift rare.
+# Appended in place before the held bars are shifted to the front: few, so that a thousand symbols fit
+# into little memory, and enough to make the shift rare.
 _SPARE_BARS = 64
 
 _NEW: Final = Arrival(ArrivalKind.NEW)
@@ -53,7 +53,7 @@ _EMPTY: Final = 2.0  # in the row ABSENT, while merging: nothing was laid here y
 class BarBuffer:
     """The newest bars of one symbol, as rows that the feature kernels read without a copy.
 
-    `bars` is float64 (6, more than lookback), C-contiguous, rows as in `plugin.candles`, and stays the same
+    `bars` is float64 (6, more than lookback), C-contiguous, rows as in `plugin.candles`, and stays one
     array for life. Column `newest` (-1 while empty) holds the bar that opened at `newest_open_ms`; the
     `n_bars` columns up to and with it are held, the older ones first. The newest bar is never absent.
     """
