@@ -8,7 +8,7 @@ from gates.base import Candidate, not_known
 from gates.limits import Limits
 from plugin.manifest import GateResult, Verdict
 from shadow.checklist import checklist, is_ready
-from shadow.errors import ShadowError
+from shadow.errors import ShadowgateError
 from shadow.evidence import Evidence, weigh
 from shadow.window import read_window
 
@@ -46,7 +46,7 @@ def _evidence(candidate: Candidate) -> Evidence | str:
         return f"no shadow records in {folder}: let the bundle run beside the bot"
     try:
         evidence = weigh(read_window(folder, candidate.now_ms, days))
-    except (OSError, ShadowError) as error:
+    except (OSError, ShadowgateError) as error:
         return f"the shadow records in {folder} can not be read: {error}"
     others = ", ".join(sorted({*evidence.bundles} - {own}))
     if own not in evidence.bundles:

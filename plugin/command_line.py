@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType
 
 from plugin.errors import ShadowgateError, WrongUse
-from shadow.errors import ShadowError
 
 YES, NO, WRONG_USE, NOT_ENOUGH_EVIDENCE = 0, 1, 2, 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,7 +31,7 @@ def run_command(
     chosen = parser.parse_args(arguments)
     try:
         return int(chosen.run(chosen))
-    except (ShadowgateError, ShadowError) as error:
+    except ShadowgateError as error:
         sys.stderr.write(f"{error}\n")
         return WRONG_USE if isinstance(error, WrongUse) else NO
     except KeyboardInterrupt:

@@ -5,21 +5,12 @@
     ├── BarRejected      a bar that breaks an invariant of a bar; it never reaches the buffer
     └── BundleRefused    a bundle that is damaged, incomplete, foreign or unable to repeat its answers
 
-Every error keeps the facts and words itself: what was expected, what it was, what to do.
+The base, which keeps the facts and words itself, stands in `shadow.errors`.
 """
 
+from shadow.errors import ShadowgateError
 
-class ShadowgateError(Exception):
-    """The base: catch this to catch everything that shadowgate raises on purpose."""
-
-    def __init__(self, expected: str, was: object, remedy: str) -> None:
-        super().__init__(expected, was, remedy)
-        self.expected = expected
-        self.was = was
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"expected {self.expected}, was {self.was}; {self.remedy}"
+__all__ = ["BarRejected", "BundleRefused", "ShadowgateError", "WrongUse"]
 
 
 class WrongUse(ShadowgateError):

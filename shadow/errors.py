@@ -1,15 +1,19 @@
-"""What can go wrong with a shadow log, as one tree.
+"""What can go wrong with a shadow log, and the base of all that goes wrong on purpose.
 
-    ShadowError
+    ShadowgateError
     ├── LogInUse      another process writes this folder already
-    └── LogUnusable   the folder or a file of it can not be read or written
+    ├── LogUnusable   the folder or a file of it can not be read or written
+    └── …             the errors of the live process, in `plugin.errors`
 
-`shadow` is the leaf of the imports, so this tree is not a branch of the live process's.
+The base stands here because `shadow` is the leaf of the imports.
 """
 
 
-class ShadowError(Exception):
-    """The base: what was expected, what it was, what to do."""
+class ShadowgateError(Exception):
+    """Catch this to catch everything that shadowgate raises on purpose.
+
+    An error keeps the facts and words itself: what was expected, what it was, what to do.
+    """
 
     def __init__(self, expected: str, was: object, remedy: str) -> None:
         super().__init__(expected, was, remedy)
@@ -21,9 +25,9 @@ class ShadowError(Exception):
         return f"expected {self.expected}, was {self.was}; {self.remedy}"
 
 
-class LogInUse(ShadowError):
+class LogInUse(ShadowgateError):
     """Two writers would tear each other's lines, so the second is refused."""
 
 
-class LogUnusable(ShadowError):
+class LogUnusable(ShadowgateError):
     """The folder or a file of it can not be read or written."""

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shadow.errors import LogUnusable, ShadowError
+from shadow.errors import LogUnusable, ShadowgateError
 
 READY, NOT_READY, WRONG_USE, NOT_ENOUGH_EVIDENCE = 0, 1, 2, 3
 _EXAMPLES = """examples:
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "scipy, which the statistics need", "missing", "install shadowgate[report]"
             )
         return _report(options)
-    except (ShadowError, OSError) as error:
+    except (ShadowgateError, OSError) as error:
         sys.stderr.write(f"shadow.report: {error}\n")
         return WRONG_USE
 
