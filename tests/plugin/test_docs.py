@@ -10,9 +10,8 @@ from typing import get_args
 
 import pytest
 
-from plugin import asking, bar, buffer, decision
+from plugin import asking, bar, buffer, decision, ensemble
 from plugin.buffer import ArrivalKind
-from plugin.ensemble import Ensemble
 from plugin.features.window import REFUSALS
 from shadow.record import Action, Mode
 
@@ -52,7 +51,7 @@ def test_every_reason_stands_there_once_and_no_other(documented):
     not_new = set(ArrivalKind) - {ArrivalKind.NEW, ArrivalKind.AFTER_GAP}
     asked = literals(asking.ask) | literals(asking._rows) | literals(asking._row)
     permitted = literals(decision.permission) | literals(decision.decide)
-    said = literals(Ensemble._prediction) | literals(Ensemble._status)
+    said = literals(ensemble.Ensemble._prediction) | literals(ensemble._status)
     expected = (
         rejections(bar)
         | rejections(buffer)
