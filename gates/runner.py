@@ -9,13 +9,21 @@ from gates.integrity import integrity
 from gates.limits import LIMITS, Limits
 from gates.parity import parity
 from gates.performance import performance
+from gates.real_market import real_market
 from gates.shadow_evidence import shadow_evidence
 from gates.stability import stability
 from plugin.bundle import verify_bundle
 from plugin.errors import BundleRefused
 from plugin.manifest import GateReport, GateResult, Level
 
-GATES: tuple[Gate, ...] = (integrity, parity, stability, performance, shadow_evidence)
+GATES: tuple[Gate, ...] = (
+    integrity,
+    parity,
+    stability,
+    real_market,
+    performance,
+    shadow_evidence,
+)
 
 
 def run_gates(

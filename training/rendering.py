@@ -19,10 +19,10 @@ from training.retrain import Outcome
 _N_IMPORTANT = 10
 _SIMULATED = Text(" SIMULATED MARKET: these bars are made up, no figure here is real. ", "bold reverse")
 _READING_AID = (
-    "Within a table all are judged on the same rows, but for the mean of folds: it is taken over all "
-    "served symbols, and lacks the first fold for the stack, which learns from it. (t) allows for the "
-    "overlap of labels. Reversal, class prior and constant need no model: one that does not beat them "
-    "has no skill."
+    "All figures are out of fold. Within a table all are judged on the same rows, but for the mean of "
+    "folds: it is taken over all served symbols, and lacks the first fold for the stack, which learns "
+    "from it. (t) allows for the overlap of labels. Reversal, class prior and constant need no model: "
+    "one that does not beat them has no skill."
 )
 
 
@@ -56,7 +56,7 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
 def _figures(symbol: str, horizon: int, metrics: Mapping[str, Any], sources: Sequence[str]) -> Table:
     figures = metrics["symbols"][symbol]
     rows, worth = figures[STACK]["n"], figures[STACK]["n_effective"]
-    title = f"{symbol}, {horizon} bars ahead: {rows:,} out-of-fold rows"
+    title = f"{symbol}, {horizon} bars ahead: {rows:,} rows"
     if worth is not None:
         title += f", worth {worth:,.0f} independent ones"
     table = _table(title, "", "AUC", "95 % interval", "mean of folds", "Brier", "rank IC", "(t)")

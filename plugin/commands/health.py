@@ -15,6 +15,7 @@ from rich.table import Table
 
 from plugin.bundle import load_bundle
 from plugin.canary import TOLERANCE, Golden, answer_golden, check_in_child
+from plugin.candles import SIMULATED_VENUE
 from plugin.clock import utc_text
 from plugin.command_line import NO, YES, add_command, print_json
 from plugin.errors import ShadowgateError
@@ -76,6 +77,7 @@ def _check_bundle(settings: Settings) -> dict[str, Any]:
         answered = answer_golden(bundle, golden.bars, golden.open_time_ms)
     except ShadowgateError as error:
         return {**report, "faults": [str(error)]}
+    report["simulated"] = bundle.manifest.venue == SIMULATED_VENUE
     report["verdict"] = verdict.level if verdict else "none"
     report["missing_gates"] = list(verdict.missing) if verdict else ["report"]
     report["members"] = {
@@ -122,6 +124,8 @@ def _check_live(settings: Settings) -> dict[str, Any]:
 
 def _show(report: dict[str, Any]) -> None:
     console = Console(highlight=False)
+    if report.get("simulated"):
+        console.print("SIMULATED market: it learnt on no real prices", style="bold yellow")
     if report["members"]:
         table = Table("member", "status", "lowest p", "highest p", "from training")
         for name, one in report["members"].items():

@@ -28,7 +28,7 @@ NOW = "2025-01-02T06:00"
 def bundle(models: Path) -> Path:
     """A bundle whose training figures pass every gate."""
     folder = bundle_of(models)
-    reseal(folder, metrics={"5": good_figures()})
+    reseal(folder, metrics={"5": good_figures()}, venue="binance_spot")
     return folder
 
 

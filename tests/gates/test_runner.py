@@ -10,6 +10,7 @@ import pytest
 from gates.integrity import integrity
 from gates.limits import LIMITS, Limits
 from gates.parity import parity
+from gates.real_market import real_market
 from gates.runner import GATES, level_of, run_gates
 from plugin.errors import WrongUse
 from plugin.manifest import GateResult, Level, Verdict
@@ -22,6 +23,7 @@ NAMES = [
     "parity",
     "worst_fold",
     "plausible",
+    "real_market",
     "oof_rows",
     "performance_lgb",
     "performance_xgb",
@@ -120,7 +122,7 @@ def test_no_folder_is_wrong_use(tmp_path: Path) -> None:
 
 
 def test_changed_limits_change_the_verdict_and_stand_in_the_report(bundle: Path) -> None:
-    reseal(bundle, metrics={"5": good_figures()})
+    reseal(bundle, metrics={"5": good_figures()}, venue="binance_spot")
     strict = Limits(parity=0.0, fold_auc=0.99, oof_rows=10**9)
     said = judged(bundle, strict)
     assert {name: result.limit for name, result in said.items() if name in ("parity", "oof_rows")} == {
@@ -154,7 +156,7 @@ def test_one_gate_that_does_not_pass_keeps_a_bundle_from_its_level(
 
 
 def test_no_gate_is_asked_twice_or_left_out() -> None:
-    assert len(set(GATES)) == len(GATES) == 5
+    assert len(set(GATES)) == len(GATES) == 6
 
 
 def test_integrity_says_why_not() -> None:
@@ -181,3 +183,13 @@ def test_parity_fails_where_the_answers_are_others(bundle: Path) -> None:
 
 def test_parity_has_nothing_to_ask_where_the_bundle_is_not_intact() -> None:
     assert results(parity, damaged_candidate())["parity"].verdict == "not enough evidence"
+
+
+def test_a_bundle_that_learnt_on_a_simulated_market_never_steers(bundle: Path) -> None:
+    reseal(bundle, metrics={"5": good_figures()}, venue="simulated")
+    said = judged(bundle)
+    assert said["real_market"].verdict == "fail"
+    assert "SIMULATED" in said["real_market"].sentence
+    reseal(bundle, venue="binance_spot")
+    assert judged(bundle)["real_market"].verdict == "pass"
+    assert results(real_market, damaged_candidate())["real_market"].verdict == "not enough evidence"

@@ -34,7 +34,7 @@ def candidate(figures: Any = _FIGURES, folder: Path = Path("any"), **more: Any) 
         content_hash="",
         created="",
         git_revision="",
-        venue="simulated",
+        venue="binance_spot",
         symbols=SYMBOLS,
         timeframe="1h",
         horizons=(5, 12),

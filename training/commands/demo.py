@@ -138,7 +138,10 @@ def _say_what_next(
         console.print("All of this was a SIMULATED market: no real prices", style="bold yellow")
     exports = " ".join(f"{name}={value}" for name, value in environment.items())
     console.print(f"The demo took {seconds / 60:.1f} minutes. To look closer, type:\n", soft_wrap=True)
+    activated = "VIRTUAL_ENV" in os.environ or sys.prefix == sys.base_prefix
+    activate = () if activated else (f"source {os.path.relpath(sys.prefix)}/bin/activate",)
     for line in (
+        *activate,
         f"export {exports}",
         f"python -m shadow.report --days 2 --now {now} --dir {environment['ML_SHADOW_DIR']}",
         "python -m plugin health --skip-live",

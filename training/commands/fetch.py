@@ -88,8 +88,7 @@ def _table(fetched: list[Fetched], title: str | None) -> Table:
     table.add_column("Symbol")
     for name in ("New bars", "Revised", "Stored"):
         table.add_column(name, justify="right")
-    table.add_column("File", overflow="fold")
     for one in fetched:
         counts = (f"{count:,}" for count in (one.n_new, one.n_revised, one.n_bars))
-        table.add_row(one.venue, one.symbol, *counts, one.path)
+        table.add_row(one.venue, one.symbol, *counts)
     return table
