@@ -67,7 +67,7 @@ def test_evidence_that_is_missing_is_exit_code_3(
 
 def test_a_gate_that_failed_is_exit_code_1(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(bundle_of(models)) == 1
-    assert "missing for live: oof_rows" in " ".join(capsys.readouterr().out.split())
+    assert "missing for live: real_market, oof_rows" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_damaged_bundle_is_exit_code_1_and_fit_for_nothing(
