@@ -17,12 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from plugin.answer import Answer
 from plugin.app import App
+from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
-from plugin.clock import ReplayClock, utc_text
+from plugin.clock import ReplayClock, utc_minute, utc_text
 from plugin.command_line import NO, YES, add_command, print_json, utc_ms
 from plugin.errors import WrongUse
 from plugin.logs import configure_logs
+from plugin.reloader import Champion
 from plugin.settings import LiveFlags, load_settings
 from plugin.sources.base import BarSource
 from plugin.sources.replay import ReplaySource
@@ -123,6 +125,7 @@ def _say(
 ) -> None:
     champion = app.reloader.champion
     settings = app.flags.current
+    learnt_until_ms = _learnt_until_ms(champion)
     modes, actions = (_by(tally, place) for place in (0, 1))
     answer = {
         "simulated": simulated,
@@ -133,6 +136,7 @@ def _say(
         "modes": modes,
         "actions": actions,
         "bundle": champion.bundle.bundle_id if champion else None,
+        "learnt_until": utc_text(learnt_until_ms) if learnt_until_ms else None,
         "record_errors": app.writer.errors,
         "shadow_dir": str(settings.shadow_dir),
     }
@@ -147,8 +151,21 @@ def _say(
         f"{answered}: " + (", ".join(f"{n:,} {name}" for name, n in actions.items()) or "none")
     )
     console.print(f"by {answer['bundle'] or 'no bundle'}; records in {settings.shadow_dir}")
+    if learnt_until_ms > since_ms:
+        seen = f"it learnt from bars up to {utc_minute(learnt_until_ms)}"
+        console.print(f"{seen}: what it says of those shows no skill", style="yellow")
     if app.writer.errors:
         console.print(f"{app.writer.errors} records lost: {app.writer.last_error}", style="red")
+
+
+def _learnt_until_ms(champion: Champion | None) -> int:
+    """The close of the last bar that the bundle learnt from; 0 without a bundle."""
+    if champion is None:
+        return 0
+    manifest = champion.bundle.manifest
+    length_ms = Timeframe.parse(manifest.timeframe).length_ms
+    bars = manifest.bars.values()
+    return max((seen.first_open_ms + seen.n_bars * length_ms for seen in bars), default=0)
 
 
 def _by(tally: Tally, place: int) -> dict[str, int]:

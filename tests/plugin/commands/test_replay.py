@@ -192,3 +192,10 @@ def test_the_report_of_a_simulated_replay_says_so_and_ends_where_the_replay_did(
     assert code == 3, "made-up bars are no evidence"
     main(["--dir", str(tmp_path / "shadow"), "--days", "2"])
     assert "SIMULATED MARKET" in capsys.readouterr().out
+
+
+def test_a_replay_of_bars_that_were_learnt_from_says_that_it_shows_no_skill(replay):
+    _, unseen, _ = replay("--venue", "simulated", "--days", "14")
+    assert "learnt from" not in unseen
+    _, seen, _ = replay("--venue", "simulated", "--days", "14.5")
+    assert "it learnt from bars up to 2024-12-18 00:00" in seen
