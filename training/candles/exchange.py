@@ -185,7 +185,7 @@ def open_exchange(
     if name not in ccxt.exchanges:
         raise WrongUse("an exchange that ccxt knows", name, did_you_mean(name, ccxt.exchanges))
     exchange = getattr(ccxt, name)({"timeout": 20_000, "options": _OPTIONS.get(name, {})})
-    if url is not None:
+    if url:  # empty is how the setting says none
         exchange.urls["api"] = _moved(exchange.urls["api"], url)
     return PatientExchange(exchange, waiting=waiting)
 

@@ -18,6 +18,7 @@ from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
 from plugin.clock import utc_text
 from plugin.command_line import NO, YES
+from plugin.settings import Settings
 from training.candles import open_exchange
 from training.settings import REFERENCE_ASSETS, TrainingSettings
 
@@ -26,6 +27,7 @@ _TIMEFRAME = "1h"
 _EXCHANGE = "binance"
 _VENUE = "binance_spot"
 _SINCE = "2018-01-01"
+_URL_FLAG = "ML_EXCHANGE_URL"
 _EPILOG = """\
 example:
   python -m training demo
@@ -63,12 +65,12 @@ def run(args: argparse.Namespace) -> int:
     for part in ("models", "shadow"):
         shutil.rmtree(args.folder / part, ignore_errors=True)
     market = _choose_market(console, args.folder)
-    environment = {
+    folders = {
         "ML_MODELS_DIR": str(args.folder / "models"),
         "ML_SHADOW_DIR": str(args.folder / "shadow"),
         "ML_CANDLES_DIR": str(market.store),
     }
-    step = _Steps(console, environment)
+    step = _Steps(console, folders)
     where = ("--venue", market.venue)
     if market.fetch and not step("Fetch the bars", "training", "fetch", *market.fetch):
         return NO
@@ -87,9 +89,9 @@ def run(args: argparse.Namespace) -> int:
     if not steps_succeeded:
         return NO
     now = utc_text(_end_ms(market))
-    report = ("--days", str(_DAYS), "--dir", environment["ML_SHADOW_DIR"], "--now", now)
+    report = ("--days", str(_DAYS), "--dir", folders["ML_SHADOW_DIR"], "--now", now)
     step("What did the shadow records show?", "shadow.report", *report, may_say_no=True)
-    _say_what_next(console, environment, market, now, time.monotonic() - started)
+    _say_what_next(console, folders, market, now, time.monotonic() - started)
     return YES
 
 
@@ -98,7 +100,7 @@ def _choose_market(console: Console, folder: Path) -> _Market:
         return _Market(Path(os.environ["MARKET_DATA"]), _VENUE)
     store = folder / "candles"
     bars = ("--symbols", *REFERENCE_ASSETS, "--since", _SINCE, "--store", str(store))
-    if open_exchange(_EXCHANGE).answers():
+    if open_exchange(_EXCHANGE, os.environ.get(_URL_FLAG)).answers():
         return _Market(store, _VENUE, bars)
     console.print(f"{_EXCHANGE} can not be reached: a SIMULATED market stands in", style="bold yellow")
     return _Market(store, SIMULATED_VENUE, (*bars, "--simulate"))
@@ -107,9 +109,11 @@ def _choose_market(console: Console, folder: Path) -> _Market:
 class _Steps:
     """Runs commands as a person would type them, and shows what was typed."""
 
-    def __init__(self, console: Console, environment: dict[str, str]) -> None:
+    def __init__(self, console: Console, folders: dict[str, str]) -> None:
         self._console = console
-        self._environment = {**os.environ, **environment}
+        # The defaults go before a .env that lies here for a bot: it may follow other symbols.
+        defaults = {**Settings().as_text(), _URL_FLAG: os.environ.get(_URL_FLAG, "")}
+        self._environment = {**os.environ, **defaults, **folders}
         self._number = 0
 
     def __call__(self, title: str, module: str, *arguments: str, may_say_no: bool = False) -> bool:
@@ -131,22 +135,22 @@ def _end_ms(market: _Market) -> int:
 
 
 def _say_what_next(
-    console: Console, environment: dict[str, str], market: _Market, now: str, seconds: float
+    console: Console, folders: dict[str, str], market: _Market, now: str, seconds: float
 ) -> None:
     console.rule("What next?", align="left")
     if market.venue == SIMULATED_VENUE:
         console.print("All of this was a SIMULATED market: no real prices", style="bold yellow")
-    exports = " ".join(f"{name}={value}" for name, value in environment.items())
+    exports = " ".join(f"{name}={value}" for name, value in folders.items())
     console.print(f"The demo took {seconds / 60:.1f} minutes. To look closer, type:\n", soft_wrap=True)
     activated = "VIRTUAL_ENV" in os.environ or sys.prefix == sys.base_prefix
     activate = () if activated else (f"source {os.path.relpath(sys.prefix)}/bin/activate",)
     for line in (
         *activate,
         f"export {exports}",
-        f"python -m shadow.report --days 2 --now {now} --dir {environment['ML_SHADOW_DIR']}",
+        f"python -m shadow.report --days 2 --now {now} --dir {folders['ML_SHADOW_DIR']}",
         "python -m plugin health --skip-live",
-        f"python -m gates check {environment['ML_MODELS_DIR']}/bundles/* "
-        f"--shadow-dir {environment['ML_SHADOW_DIR']} --now {now}",
+        f"python -m gates check {folders['ML_MODELS_DIR']}/bundles/* "
+        f"--shadow-dir {folders['ML_SHADOW_DIR']} --now {now}",
         f"python -m training run --venue {market.venue} --symbols ETH/USDT",
     ):
         console.print(f"  {line}", soft_wrap=True)

@@ -186,3 +186,8 @@ def test_an_unknown_timeframe_and_exchange_are_wrong_use(exchange: PatientExchan
 def test_an_address_without_scheme_and_host_is_wrong_use(url: str) -> None:
     with pytest.raises(WrongUse, match="ML_EXCHANGE_URL"):
         open_exchange("binance", url)
+
+
+def test_an_empty_address_means_the_exchange_s_own_hosts() -> None:
+    own = open_exchange("binance").ccxt_exchange.urls["api"]
+    assert open_exchange("binance", "").ccxt_exchange.urls["api"] == own
