@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 import msgspec
@@ -11,9 +10,11 @@ from rich.console import Console
 
 from gates.rendering import show_report
 from gates.runner import run_gates
+from plugin.clock import SystemClock
 from plugin.command_line import NO, NOT_ENOUGH_EVIDENCE, YES, add_command, print_json, utc_ms
 from plugin.durable import locked, replace_file
 from plugin.manifest import GateReport
+from plugin.registry import Registry
 
 _MAX_DAYS = 3650
 _EPILOG = """\
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.bundle.resolve()
     report = run_gates(
         folder,
-        now_ms=args.now if args.now is not None else time.time_ns() // 1_000_000,
+        now_ms=args.now if args.now is not None else SystemClock().now_ms(),
         shadow_dir=args.shadow_dir,
         shadow_days=args.days,
     )
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _store(folder: Path, report: GateReport) -> Path:
-    place = folder.parent.parent / "verdicts" / f"{folder.name}.json"
+    place = Registry(folder.parent.parent).verdict_file(folder.name)
     place.parent.mkdir(mode=0o700, exist_ok=True)
     with locked(place.parent):
         replace_file(place, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from gates.runner import run_gates
 from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
 from plugin.candles import Candles
+from plugin.clock import SystemClock
 from plugin.durable import locked
 from plugin.errors import WrongUse
 from plugin.features import LOOKBACK_BARS
@@ -80,7 +80,7 @@ def retrain(
         created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         draft = draft_bundle(models_dir, trained, created)
         step("gates")
-        report = run_gates(draft, now_ms=time.time_ns() // 1_000_000, limits=limits)
+        report = run_gates(draft, now_ms=SystemClock().now_ms(), limits=limits)
         bundle = publish_bundle(models_dir, draft, report)
         minutes.took("bundle and gates")
         is_champion = _appoint_first(Registry(models_dir), bundle, report, created)
@@ -130,7 +130,7 @@ def _read_candles(settings: TrainingSettings, store: CandleStore) -> dict[str, C
     candles = {}
     for name in names:
         raw = store.read_raw(settings.venue, settings.timeframe, name)
-        failures = verify(raw, timeframe, time.time_ns() // 1_000_000).failures(MAX_UNUSABLE_SHARE)
+        failures = verify(raw, timeframe, SystemClock().now_ms()).failures(MAX_UNUSABLE_SHARE)
         if failures:
             remedy = "see `python -m training verify --details`"
             raise WrongUse(f"usable bars of {name}", "; ".join(failures), remedy)

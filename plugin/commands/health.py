@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from rich.table import Table
 from plugin.bundle import load_bundle
 from plugin.canary import TOLERANCE, Golden, answer_golden, check_in_child
 from plugin.candles import SIMULATED_VENUE
-from plugin.clock import utc_text
+from plugin.clock import SystemClock, utc_text
 from plugin.command_line import NO, YES, add_command, print_json
 from plugin.errors import ShadowgateError
 from plugin.registry import Registry
@@ -108,7 +107,7 @@ def _check_member(expected: np.ndarray[Any, Any], said: np.ndarray[Any, Any]) ->
 
 
 def _check_live(settings: Settings) -> dict[str, Any]:
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = SystemClock().now_ms()
     limit_ms = 2 * settings.timeframe.length_ms
     lookback_ms = limit_ms + _DAY_MS
     reader = LogReader(settings.shadow_dir, BarKey, since_day=utc_text(now_ms - lookback_ms)[:10])

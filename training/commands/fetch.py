@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
 from plugin.bar import Timeframe
+from plugin.clock import SystemClock
 from plugin.command_line import add_command, print_json, utc_ms
 from training.candles import (
     SIMULATED_VENUE,
@@ -73,7 +73,7 @@ def _download(args: argparse.Namespace) -> list[Fetched]:
 
 
 def _simulate(args: argparse.Namespace) -> list[Fetched]:
-    end_ms = time.time_ns() // 1_000_000 if args.until is None else args.until
+    end_ms = SystemClock().now_ms() if args.until is None else args.until
     n_bars = (end_ms - args.since) // Timeframe.parse(args.timeframe).length_ms
     store = simulate(args.store, args.symbols, args.timeframe, n_bars, args.seed, end_ms)
     paths = {name: store.path(SIMULATED_VENUE, args.timeframe, name) for name in args.symbols}

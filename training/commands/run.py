@@ -57,7 +57,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "--models-dir",
         type=Path,
         default=Path(os.environ.get("ML_MODELS_DIR", "models")),
-        help="(models)",
+        help="(default: ML_MODELS_DIR, or else models)",
     )
     parser.set_defaults(run=run)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from dataclasses import asdict, dataclass
 
 from rich import box
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
-from plugin.clock import utc_minute
+from plugin.clock import SystemClock, utc_minute
 from plugin.command_line import add_command, print_json, utc_ms
 from plugin.errors import WrongUse
 from training.candles import SIMULATED_VENUE, Verification, verify
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 def _check_all(args: argparse.Namespace) -> list[_Checked]:
     store = CandleStore(args.store)
     grid = Timeframe.parse(args.timeframe)
-    now_ms = time.time_ns() // 1_000_000 if args.now is None else args.now
+    now_ms = SystemClock().now_ms() if args.now is None else args.now
     checked = []
     for venue, symbol in _chosen(store, args.venue, args.timeframe, args.symbol):
         try:
