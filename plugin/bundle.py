@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from plugin.errors import BundleRefused, WrongUse
+from plugin.errors import NOT_JSON, BundleRefused, WrongUse
 from plugin.features.joined import FEATURE_SETS, N_COMPANIONS, columns_of
 from plugin.manifest import (
     FORMAT_VERSION,
@@ -27,12 +29,18 @@ from plugin.manifest import (
     content_hash,
 )
 from plugin.meta_model import MetaModel
+from plugin.predictors.base import Predictor
 from plugin.predictors.lightgbm_text import read_lightgbm
-from plugin.predictors.trees import Trees
+from plugin.predictors.onnxrt import read_onnx
 from plugin.predictors.xgboost_json import read_xgboost
 
 _MAX_FILE_BYTES = 256 * 2**20
-_READERS = {"lightgbm": read_lightgbm, "xgboost": read_xgboost}
+_Reader = Callable[[str, bytes, Sequence[str], NDArray[np.int64]], Predictor]
+_READERS: Mapping[str, _Reader] = {
+    "lightgbm": read_lightgbm,
+    "xgboost": read_xgboost,
+    "onnx": read_onnx,
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Bundle:
     """A bundle in memory. `models[member][horizon]` answers rows laid out as `ROW_NAMES`."""
 
     manifest: Manifest
-    models: Mapping[str, Mapping[int, Trees]]
+    models: Mapping[str, Mapping[int, Predictor]]
     meta: MetaModel
     golden: bytes
 
@@ -65,7 +73,7 @@ def load_bundle(folder: Path) -> Bundle:
         meta = MetaModel.from_json(files[manifest.meta_file], manifest.horizons, manifest.member_names)
     except (ValueError, RecursionError) as error:
         raise BundleRefused(manifest.meta_file, "a meta-model over the members", error) from error
-    models: dict[str, dict[int, Trees]] = {name: {} for name in manifest.member_names}
+    models: dict[str, dict[int, Predictor]] = {name: {} for name in manifest.member_names}
     for model in manifest.members:
         models[model.member][model.horizon] = _read_model(model, files)
     return Bundle(manifest, models, meta, files[manifest.golden_file])
@@ -118,7 +126,7 @@ def _read_manifest(folder: Path) -> Manifest:
         if version != FORMAT_VERSION:
             raise BundleRefused(MANIFEST_FILE, f"format version {FORMAT_VERSION}", version)
         return msgspec.json.decode(text, type=Manifest)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except NOT_JSON as error:
         raise BundleRefused(MANIFEST_FILE, "a manifest of this format", error) from error
 
 
@@ -146,7 +154,8 @@ def _check_members(manifest: Manifest) -> None:
     expected = [(name, horizon) for name in names for horizon in horizons]
     if not models or len(set(models)) != len(models) or set(models) != set(expected):
         raise BundleRefused(MANIFEST_FILE, f"each member once at {horizons}", models)
-    used = [*(model.file for model in manifest.members), manifest.meta_file, manifest.golden_file]
+    others = [manifest.meta_file, manifest.golden_file, manifest.evidence_file]
+    used = [*(model.file for model in manifest.members), *others]
     if sorted(used) != sorted(manifest.files):
         raise BundleRefused(MANIFEST_FILE, "every file used once", sorted(used))
     if manifest.primary_horizon not in horizons:
@@ -173,7 +182,7 @@ def _open_carefully(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def _read_model(model: MemberFile, files: Mapping[str, bytes]) -> Trees:
+def _read_model(model: MemberFile, files: Mapping[str, bytes]) -> Predictor:
     names = FEATURE_SETS[model.feature_set].names
     columns = columns_of(model.feature_set)
     return _READERS[model.kind](model.file, files[model.file], names, columns)

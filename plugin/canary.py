@@ -4,6 +4,8 @@ A bundle carries stretches of real bars and what features, members and meta-mode
 was made. Before it serves, a freshly started process reads it from disk and repeats them. That process
 has limits on time and memory: a bundle that hangs or swells is refused like one that answers wrongly.
 A bundle whose bytes are not those of its manifest is refused before that, without a process.
+
+The process also says how long one row takes the bundle and how much memory it needs.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from __future__ import annotations
 import io
 import resource
 import signal
+import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +28,16 @@ from plugin.bar import Timeframe
 from plugin.bundle import Bundle, load_bundle, verify_bundle
 from plugin.candles import N_ROWS
 from plugin.ensemble import Ensemble
-from plugin.errors import BundleRefused, ShadowgateError
+from plugin.errors import NOT_JSON, BundleRefused, ShadowgateError
 from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import N_COMPANIONS, ROW_NAMES, write_joined_row
+from plugin.manifest import Manifest
 
 TOLERANCE = 1e-6
 TIMEOUT_S = 120.0  # of which a host that has never compiled the kernels needs 15 to 30
+_TIMED_CALLS = 300
+_TIMED_NS = 2 * 10**9
+_STATM = Path("/proc/self/statm")  # pages: all, resident, ...
 _MEMORY_BYTES = 4 * 2**30  # of address space, of which numba's compiler reserves far more than it uses
 
 
@@ -65,12 +73,21 @@ class Golden:
 
 
 class CanaryReport(msgspec.Struct, frozen=True):
-    """The largest difference between golden and repeated answers; `refusal` is None if all is well."""
+    """The largest difference between golden and repeated answers; `refusal` is None if all is well.
+
+    `differs_most` is the member, `stack` or `features` where it was found, `differs_at` the horizon in
+    bars. `row_microseconds` is the median time that one row takes the ensemble, `memory_bytes` what the
+    process grew by when it loaded the bundle.
+    """
 
     bundle_id: str
     file: str
     largest_difference: float | None
     refusal: str | None
+    differs_most: str | None = None
+    differs_at: int | None = None
+    row_microseconds: float | None = None
+    memory_bytes: int | None = None
 
 
 def answer_golden(bundle: Bundle, bars: NDArray[np.float64], open_time_ms: NDArray[np.int64]) -> Golden:
@@ -106,6 +123,22 @@ def largest_difference(golden: Golden, answered: Golden) -> float:
     return largest
 
 
+def differs_most(golden: Golden, answered: Golden, manifest: Manifest) -> tuple[str, int | None]:
+    """Where the largest difference is: a member or `stack` and the horizon, or `features` and None."""
+    found: dict[tuple[str, int | None], float] = {}
+    found["features", None] = _largest(golden.rows, answered.rows)
+    for place, horizon in enumerate(manifest.horizons):
+        for number, member in enumerate(manifest.member_names):
+            of_member = golden.members[:, number, place], answered.members[:, number, place]
+            found[member, horizon] = _largest(*of_member)
+        found["stack", horizon] = _largest(golden.stacked[:, place], answered.stacked[:, place])
+    return max(found, key=found.__getitem__)
+
+
+def _largest(expected: NDArray[np.floating], was: NDArray[np.floating]) -> float:
+    return float(np.abs(expected.astype(np.float64) - was).max())
+
+
 def check_in_child(folder: Path, timeout_s: float = TIMEOUT_S) -> CanaryReport:
     """Load the bundle and repeat its golden answers in a new process; never raises for a bad bundle."""
     try:
@@ -124,7 +157,7 @@ def check_in_child(folder: Path, timeout_s: float = TIMEOUT_S) -> CanaryReport:
         return _refused(folder, error)
     except subprocess.TimeoutExpired:
         refusal = f"the process that tried the bundle gave no answer within {timeout_s:g} s"
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *NOT_JSON) as error:
         refusal = f"the bundle could not be tried: {error}"
     return CanaryReport(folder.name, "", None, refusal)
 
@@ -138,19 +171,53 @@ def _end_of(child: subprocess.CompletedProcess[bytes]) -> str:
 
 def _check(folder: Path) -> CanaryReport:
     try:
+        before = _resident_bytes()
         bundle = load_bundle(folder)
+        grown = max(_resident_bytes() - before, 0)
         file = bundle.manifest.golden_file
         try:
             golden = Golden.decode(bundle.golden)
         except Exception as error:  # whatever a foreign archive makes numpy raise
-            raise BundleRefused(file, "golden bars and answers", repr(error)) from error
+            raise BundleRefused(file, "golden bars and answers", repr(error)[:200]) from error
         answered = answer_golden(bundle, golden.bars, golden.open_time_ms)
         difference = largest_difference(golden, answered)
+        if difference == float("inf"):
+            raise BundleRefused(file, "answers of the same shape, all finite", "others")
+        where, horizon = differs_most(golden, answered, bundle.manifest)
         if not difference <= TOLERANCE:
-            raise BundleRefused(file, f"answers within {TOLERANCE:g}", f"{difference:g} apart")
+            place = f"{where} at {horizon} bars" if horizon else where
+            was = f"{difference:g} apart, most of all {place}"
+            raise BundleRefused(file, f"answers within {TOLERANCE:g}", was)
     except ShadowgateError as error:
         return _refused(folder, error)
-    return CanaryReport(bundle.bundle_id, "", difference, None)
+    return CanaryReport(
+        bundle_id=bundle.bundle_id,
+        file="",
+        largest_difference=difference,
+        refusal=None,
+        differs_most=where,
+        differs_at=horizon,
+        row_microseconds=_row_microseconds(bundle, answered.rows),
+        memory_bytes=grown,
+    )
+
+
+def _row_microseconds(bundle: Bundle, rows: NDArray[np.float32]) -> float:
+    """The median over some hundreds of calls, the rows in turn: caches must not know the answer."""
+    ensemble, one_row = Ensemble(bundle), [rows[case : case + 1] for case in range(len(rows))]
+    for row in one_row:
+        ensemble.predict(("",), row)
+    took: list[int] = []
+    while len(took) < _TIMED_CALLS and sum(took) < _TIMED_NS:
+        row = one_row[len(took) % len(one_row)]
+        started = time.perf_counter_ns()
+        ensemble.predict(("",), row)
+        took.append(time.perf_counter_ns() - started)
+    return statistics.median(took) / 1000
+
+
+def _resident_bytes() -> int:
+    return int(_STATM.read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 def _refused(folder: Path, error: ShadowgateError) -> CanaryReport:

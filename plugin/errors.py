@@ -8,9 +8,9 @@
 The base, which keeps the facts and words itself, stands in `shadow.errors`.
 """
 
-from shadow.errors import ShadowgateError
+from shadow.errors import NOT_JSON, ShadowgateError
 
-__all__ = ["BarRejected", "BundleRefused", "ShadowgateError", "WrongUse"]
+__all__ = ["NOT_JSON", "BarRejected", "BundleRefused", "ShadowgateError", "WrongUse"]
 
 
 class WrongUse(ShadowgateError):

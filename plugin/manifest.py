@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 import msgspec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_FILE = "manifest.json"
 MANIFEST_HASH_FILE = "manifest.sha256"
 _OUTSIDE_THE_HASH = ("bundle_id", "content_hash", "created", "git_revision", "gate_report")
 
 Level = Literal["none", "shadow", "live"]
 Verdict = Literal["pass", "fail", "not enough evidence"]
+Kind = Literal["lightgbm", "xgboost", "onnx"]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,10 +38,14 @@ class GateResult(_Part, frozen=True):
 
 
 class GateReport(_Part, frozen=True):
-    """All gates, and what the bundle is fit for: nothing, to be recorded, or to steer."""
+    """All gates, and what the bundle is fit for: nothing, to be recorded, or to steer.
+
+    `changed_limits` names each limit that is not as by default: {"stack_auc": "0.55 instead of 0.58"}.
+    """
 
     level: Level
     results: tuple[GateResult, ...]
+    changed_limits: dict[str, str] = {}
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -59,7 +64,7 @@ class MemberFile(_Part, frozen=True):
     """One trained model: a member at one horizon (in bars)."""
 
     member: str
-    kind: Literal["lightgbm", "xgboost"]
+    kind: Kind
     feature_set: str
     horizon: int
     file: str
@@ -99,6 +104,7 @@ class Manifest(_Part, frozen=True):
     members: tuple[MemberFile, ...]
     meta_file: str
     golden_file: str
+    evidence_file: str
     files: dict[str, FileEntry]
     libraries: dict[str, str]
     bars: dict[str, SymbolBars]

@@ -8,6 +8,11 @@
 The base stands here because `shadow` is the leaf of the imports.
 """
 
+import msgspec
+
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON that was asked for."""
+
 
 class ShadowgateError(Exception):
     """Catch this to catch everything that shadowgate raises on purpose.

@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from shadow.errors import NOT_JSON
 from shadow.files import MAX_LINE_BYTES, cut_lines, day_files, torn_bytes
 from shadow.record import SCHEMA, RecordDamaged, RecoveredRecord, RevisionRecord, verified_body
 
@@ -79,9 +80,6 @@ class Damage(msgspec.Struct):
         return sum(self.counts().values())
 
 
-_NOT_OURS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
 class LogReader(Generic[AnyBar]):
     """The bars of a log, oldest line first. Iterate once; the counters are complete afterwards.
 
@@ -132,7 +130,7 @@ class LogReader(Generic[AnyBar]):
             return None
         try:
             record = self._decoder.decode(body)
-        except _NOT_OURS:
+        except NOT_JSON:
             return self._of_later_schema(body)
         return record if record.schema <= SCHEMA else self._of_later_schema(body)
 
@@ -140,7 +138,7 @@ class LogReader(Generic[AnyBar]):
         """The crc32 is right and the content is not ours: of a later version, or nonsense."""
         try:
             head = msgspec.json.decode(body, type=_Head)
-        except _NOT_OURS:
+        except NOT_JSON:
             head = _Head(schema=SCHEMA, seq=0)
         if head.schema > SCHEMA:
             return head

@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from shadow.errors import NOT_JSON
+
 SCHEMA = 1
 _CRC_FIELD = b',"crc32":"'
 _CRC_TAIL_BYTES = len(_CRC_FIELD) + 8 + 2  # eight hex digits, then `"}`
@@ -50,6 +52,22 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     reason: str
 
 
+class ChallengerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the challenger would have said of the bar; asked after the answer was out.
+
+    `reason` is `ok` where there is a prediction, else why there is none, and `error` the text of an
+    exception; the other fields are as in `BarRecord`. `us` is the time it took, a share of its batch.
+    """
+
+    bundle: str
+    reason: str
+    error: str | None
+    members: dict[str, MemberRecord]
+    meta_p: float | None
+    probabilities: Mapping[str, float | None]
+    us: float
+
+
 class ShadowRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """What every kind of line has."""
 
@@ -79,7 +97,7 @@ class BarRecord(ShadowRecord, frozen=True, kw_only=True, tag="bar"):
     decision: DecisionRecord
     host_signal: str | None
     champion: str | None
-    challenger: dict[str, object] | None
+    challenger: ChallengerRecord | None
     flags: dict[str, str]
     feature_hash: str | None
     latency_us: float
@@ -125,7 +143,7 @@ def decode_line(line: bytes) -> AnyRecord:
     body = verified_body(line)
     try:
         record = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise RecordDamaged(str(error)) from error
     if record.schema > SCHEMA:
         raise RecordDamaged(f"schema {record.schema} is newer than {SCHEMA}")

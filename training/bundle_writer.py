@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from gates.out_of_fold import OutOfFoldRows
 from plugin.canary import Golden
 from plugin.candles import Candles
 from plugin.durable import sync_folder, write_file
@@ -31,6 +32,7 @@ from plugin.manifest import (
     FeatureSetEntry,
     FileEntry,
     GateReport,
+    Kind,
     Manifest,
     MemberFile,
     SymbolBars,
@@ -40,18 +42,20 @@ from plugin.manifest import (
 from plugin.meta_model import LogisticModel, MetaModel, meta_inputs
 from training.dataset import Dataset
 from training.models.base import Member, Model
-from training.settings import TrainingSettings, companions_of
+from training.settings import TrainingSettings, companions_of, library_versions
 
 _META_FILE = "meta.json"
 _GOLDEN_FILE = "golden.npz"
-_SUFFIX = {"lightgbm": ".txt", "xgboost": ".json"}
+_EVIDENCE_FILE = "out_of_fold.npz"
+_SUFFIX = {"lightgbm": ".txt", "xgboost": ".json", "onnx": ".onnx"}
 _GOLDEN_CASES = 8
 _VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """All that training hands over. `models` and `meta` are keyed by horizon."""
+    """All that training hands over. `models` and `meta` are keyed by horizon; `evidence` are the rows
+    that all were judged on."""
 
     settings: TrainingSettings
     candles: Mapping[str, Candles]
@@ -60,6 +64,7 @@ class Trained:
     models: Mapping[int, Mapping[str, Model]]
     meta: Mapping[int, LogisticModel]
     metrics: dict[str, Any]
+    evidence: OutOfFoldRows
     oof_rows: int
 
 
@@ -72,6 +77,7 @@ def draft_bundle(models_folder: Path, trained: Trained, created: str) -> Path:
     )
     files[_META_FILE] = msgspec.json.format(msgspec.json.encode(meta), indent=1)
     files[_GOLDEN_FILE] = golden_cases(trained).encode()
+    files[_EVIDENCE_FILE] = trained.evidence.encode()
     manifest = _manifest(trained, files, member_files, created)
 
     drafts = models_folder / "drafts"
@@ -196,12 +202,12 @@ def _manifest(
         members=tuple(members),
         meta_file=_META_FILE,
         golden_file=_GOLDEN_FILE,
+        evidence_file=_EVIDENCE_FILE,
         files={
             name: FileEntry(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
             for name, content in files.items()
         },
-        libraries={name: version(name) for name in ("lightgbm", "numpy", "scikit-learn")}
-        | {"xgboost": _xgboost_version()},
+        libraries=_libraries({member.kind for member in trained.members}),
         bars={
             symbol: SymbolBars(
                 first_open_ms=candles.first_open_ms,
@@ -220,10 +226,9 @@ def _manifest(
     return msgspec.structs.replace(draft, content_hash=digest, bundle_id=f"{stamp}-{digest[:12]}")
 
 
-def _xgboost_version() -> str:
-    import xgboost  # its distribution has one name on Linux and another elsewhere
-
-    return str(xgboost.__version__)
+def _libraries(kinds: Set[Kind]) -> dict[str, str]:
+    """The versions of what the members and the meta-model were made with, and are read by."""
+    return library_versions() | ({"onnxruntime": version("onnxruntime")} if "onnx" in kinds else {})
 
 
 def _git_revision() -> str:

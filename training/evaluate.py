@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gates.out_of_fold import STACK, OutOfFoldRows
 from shadow.statistics import auc, auc_interval, brier, rank_ic
 from training.dataset import Dataset
 from training.oof import OutOfFold
 from training.splits import Fold
 
-STACK = "stack"
 REVERSAL = "reversal"  # minus the return of the past bars, as many as the horizon: untrained
 CLASS_PRIOR = "class prior"  # the share of "up" among the judged rows, known only afterwards
 CONSTANT = "constant"  # always 0.5
@@ -31,6 +31,7 @@ def evaluate(
     horizon: int,
     oof: OutOfFold,
     stacked: NDArray[np.float64],
+    seen: NDArray[np.float64],
     folds: Sequence[Fold],
     length_ms: int,
 ) -> dict[str, Any]:
@@ -38,7 +39,8 @@ def evaluate(
 
     `symbols` {symbol: {source: figures}} and `years` {symbol: {year: {source: auc}}}, over rows where
     the stack has an answer; `folds` one entry per fold with the AUC of each source over all symbols;
-    `mean_fold_auc` {source: mean over the folds in which it has an answer}.
+    `mean_fold_auc` {source: mean over the folds in which it has an answer}; `seen_auc` {member: AUC of
+    the model that serves, on the same rows}, which it has learnt from: `seen` (members, rows).
     """
     scores = dict(zip(oof.members, oof.probability, strict=True))
     scores[STACK] = stacked
@@ -61,7 +63,31 @@ def evaluate(
         "folds": by_fold,
         "mean_fold_auc": {name: _mean([fold["auc"][name] for fold in by_fold]) for name in scores},
         "member_correlation": _correlations(oof, common),
+        "seen_auc": {
+            name: auc(said[common], dataset.labels[horizon].up[common])
+            for name, said in zip(oof.members, seen, strict=True)
+        },
     }
+
+
+def judged_rows(
+    dataset: Dataset, oof: Mapping[int, OutOfFold], stacked: Mapping[int, NDArray[np.float64]]
+) -> OutOfFoldRows:
+    """The rows of judged symbols that were tested at some horizon, with all that was said of them."""
+    first = next(iter(oof.values()))
+    tested = np.any([one.fold >= 0 for one in oof.values()], axis=0) & dataset.judged
+    said = [np.vstack([one.probability, stacked[horizon]]) for horizon, one in oof.items()]
+    probability = np.stack([one[:, tested].T for one in said], axis=1)
+    return OutOfFoldRows(
+        symbols=np.array(dataset.symbols[: dataset.n_judged]),
+        sources=np.array([*first.members, STACK]),
+        horizons=np.array(list(oof)),
+        symbol=dataset.symbol[tested].astype(np.int16),
+        known_from_ms=dataset.known_from_ms[tested],
+        fold=first.fold[tested].astype(np.int16),
+        up=np.stack([dataset.labels[horizon].up[tested] for horizon in oof], axis=1).astype(np.float32),
+        probability=probability.astype(np.float32),
+    )
 
 
 def _figures_of(

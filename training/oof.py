@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plugin.errors import WrongUse
 from plugin.features.joined import FEATURE_SETS, columns_of
+from training.checkpoint import Keep, make_anew
 from training.dataset import Dataset
 from training.models.base import Binned, Member, Model
 from training.splits import Fold
@@ -53,17 +54,22 @@ def out_of_fold(
     seed: int,
     pool: Executor,
     step: Step,
+    keep: Keep = make_anew,
 ) -> OutOfFold:
     """Train every member on every fold and let it predict the fold's test block.
 
-    The trainings are spread over `pool`. `step` is called with a word for people after each. Raises
-    WrongUse where a member had too few rows to learn anything.
+    The trainings are spread over `pool`, and what they say is kept by `keep`. `step` is called with a
+    word for people after each. Raises WrongUse where a member had too few rows to learn anything.
     """
     up = dataset.labels[horizon].up
 
-    def tested(fold: Fold, member: Member) -> NDArray[np.float64]:
+    def predict(fold: Fold, member: Member) -> bytes:
         model = binned[member.name].fit(_learnable(fold.train, up), up, seed)
-        return model.predict(dataset.rows[fold.test][:, columns_of(member.feature_set)])
+        return model.predict(dataset.rows[fold.test][:, columns_of(member.feature_set)]).tobytes()
+
+    def tested(fold: Fold, member: Member) -> NDArray[np.float64]:
+        name = f"{member.name}_h{horizon}_fold{fold.number}"
+        return np.frombuffer(keep(name, lambda: predict(fold, member)))
 
     jobs = [(fold, number) for fold in folds for number in range(len(members))]
     answers = pool.map(lambda job: tested(job[0], members[job[1]]), jobs)
@@ -90,16 +96,43 @@ def fit_final(
     seed: int,
     pool: Executor,
     step: Step,
+    keep: Keep = make_anew,
 ) -> dict[str, Model]:
-    """Train every member on all rows whose label is known: the models that will serve."""
+    """Train every member on all rows whose label is known: the models that will serve.
+
+    Each is read from the bytes that `keep` returns, whether they were there or are new, so that a
+    training that was resumed can not differ from one that was not.
+    """
     up = dataset.labels[horizon].up
     rows = _learnable(np.arange(dataset.n_rows), up)
-    fitted = pool.map(lambda member: binned[member.name].fit(rows, up, seed), members)
+
+    def fit(member: Member) -> bytes:
+        return keep(
+            f"{member.name}_h{horizon}_final",
+            lambda: binned[member.name].fit(rows, up, seed).content(),
+        )
+
     models = {}
-    for member, model in zip(members, fitted, strict=True):
-        models[member.name] = model
+    for member, content in zip(members, pool.map(fit, members), strict=True):
+        models[member.name] = member.load(content)
         step(f"{member.name}, {horizon} bars, final")
     return models
+
+
+def predict_seen(
+    members: Sequence[Member], models: Mapping[str, Model], dataset: Dataset, oof: OutOfFold
+) -> NDArray[np.float64]:
+    """What the models that serve say of the out-of-fold rows, which they have learnt from.
+
+    (members, rows), NaN for all other rows. Beside the out-of-fold answers it shows whether those were
+    really given without having seen the row.
+    """
+    seen = np.full(oof.probability.shape, np.nan)
+    rows = np.flatnonzero(oof.fold >= 0)
+    for number, member in enumerate(members):
+        columns = np.ascontiguousarray(dataset.rows[rows][:, columns_of(member.feature_set)])
+        seen[number, rows] = models[member.name].predict(columns)
+    return seen
 
 
 def _learnable(train: NDArray[np.int64], up: NDArray[np.float64]) -> NDArray[np.int64]:

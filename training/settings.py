@@ -1,8 +1,11 @@
-"""What is trained, on which bars, judged how?"""
+"""What is trained, by which libraries, on which bars, judged how?"""
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import msgspec
+import xgboost
 
 from training.models.base import Member
 from training.models.lgb import LightGBMMember
@@ -47,3 +50,10 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 def companions_of(symbol: str) -> tuple[str, ...]:
     """The three assets that `symbol` is seen against."""
     return tuple(other for other in REFERENCE_ASSETS if other != symbol)[:3]
+
+
+def library_versions() -> dict[str, str]:
+    """The versions that decide the bytes of what is learnt."""
+    # The distribution of XGBoost has one name on Linux and another elsewhere.
+    versions = {name: version(name) for name in ("lightgbm", "numpy", "scikit-learn")}
+    return versions | {"xgboost": str(xgboost.__version__)}

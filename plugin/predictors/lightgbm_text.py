@@ -20,6 +20,7 @@ from plugin.predictors.trees import LEAF, Tree, Trees, flatten
 # `decision_type` of a numerical split where nothing or NaN counts as missing, and missing goes to the
 # right or to the left: without NaN in a row all four say the same. Others are for categories or zeros.
 _NUMERICAL = (0, 2, 8, 10)
+_MAX_WORDS = 200
 _READ_AS_ZERO = float(np.float32(1e-35))
 _JUST_BELOW_ZERO = float(np.nextafter(-_READ_AS_ZERO, -np.inf))
 
@@ -41,7 +42,9 @@ def read_lightgbm(
             raise ValueError(f"{n_trees} trees and an end promised, {len(blocks)} trees found")
         trees = [_tree(file, _fields(block)) for block in blocks]
     except (ValueError, KeyError, OverflowError) as error:
-        raise BundleRefused(file, "a LightGBM model text", repr(error)) from error
+        # In part: an error of decoding holds the whole text, one of a number all of its digits.
+        was = f"{type(error).__name__}: {error}"[:_MAX_WORDS]
+        raise BundleRefused(file, "a LightGBM model text", was) from error
     return flatten(file, trees, 0.0, columns)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from plugin.manifest import Kind
 
 
 class Model(Protocol):
@@ -17,7 +19,7 @@ class Model(Protocol):
         ...
 
     def content(self) -> bytes:
-        """The model file of a bundle."""
+        """The model file of a bundle; `Member.load` reads it again."""
         ...
 
     def gains(self) -> NDArray[np.float64]:
@@ -40,7 +42,7 @@ class Member(Protocol):
     def name(self) -> str: ...
 
     @property
-    def kind(self) -> Literal["lightgbm", "xgboost"]: ...
+    def kind(self) -> Kind: ...
 
     @property
     def feature_set(self) -> str: ...
@@ -56,5 +58,13 @@ class Member(Protocol):
         """Cut `rows` into bins whose edges come from the rows numbered `first_block` alone.
 
         That block lies in the training rows of every fold, so that no bin edge knows a test row.
+        """
+        ...
+
+    def load(self, content: bytes) -> Model:
+        """The model whose `Model.content` that is, with the same answers to the last bit.
+
+        Only for bytes that this machine wrote and whose hash was looked at: on others the libraries may
+        end the process.
         """
         ...

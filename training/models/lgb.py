@@ -86,6 +86,10 @@ class LightGBMMember:
         edges = _dataset(rows[first_block], names)
         return LightGBMBins(_dataset(rows, names, reference=edges.construct()).construct())
 
+    def load(self, content: bytes) -> LightGBMModel:
+        """As `base.Member`."""
+        return LightGBMModel(lightgbm.Booster(model_str=content.decode("ascii")))
+
 
 def _dataset(
     rows: NDArray[np.float32], names: Sequence[str], reference: lightgbm.Dataset | None = None

@@ -88,3 +88,9 @@ class XGBoostMember:
             rows[first_block], feature_names=list(names), max_bin=PARAMETERS["max_bin"]
         )
         return XGBoostBins(rows, edges, tuple(names))
+
+    def load(self, content: bytes) -> XGBoostModel:
+        """As `base.Member`."""
+        booster = xgboost.Booster({"nthread": PARAMETERS["nthread"]})
+        booster.load_model(bytearray(content))
+        return XGBoostModel(booster)

@@ -1,0 +1,121 @@
+"""How is a network over a feature row answered?
+
+By onnxruntime, which only this file imports, and only when a bundle has a network: a host with trees
+alone goes without it. `plugin.predictors.onnx_format` has looked through the file before, and the
+runtime is given bytes, never a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin.errors import BundleRefused
+from plugin.features.feature_set import FeatureSet
+from plugin.predictors.onnx_format import metadata_of
+
+SCHEMA_KEY = "feature_schema"
+"""The metadata key under which a network carries the schema hash of its features."""
+MAX_BYTES = 16 * 2**20
+_FLOAT = "tensor(float)"
+_ERROR = 3  # of the severities of onnxruntime: warnings name the host's GPUs, or that it has none
+
+
+@dataclass(frozen=True)
+class Network:
+    """A session of onnxruntime: one row (1, features) in, one probability out."""
+
+    session: Any
+    columns: NDArray[np.int64]
+    asked: str
+    said: str
+
+    def probability(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """As `plugin.predictors.base.Predictor`. Raises what the runtime raises.
+
+        Row by row, some microseconds each: in a batch the runtime takes the last few rows through other
+        instructions than the rest, and their answers have other bits.
+        """
+        inputs = np.ascontiguousarray(rows[:, self.columns])
+        out = np.empty(len(inputs))
+        for number in range(len(inputs)):
+            row = {self.asked: inputs[number : number + 1]}
+            out[number] = self.session.run([self.said], row)[0].item()
+        return out
+
+
+def read_onnx(
+    file: str, content: bytes, feature_names: Sequence[str], columns: NDArray[np.int64]
+) -> Network:
+    """The network over `feature_names`; feature j stands in column `columns[j]` of the rows.
+
+    Raises BundleRefused where the content is not such a network or onnxruntime is not installed.
+    """
+    if len(content) > MAX_BYTES:
+        raise BundleRefused(file, f"a network of at most {MAX_BYTES} bytes", len(content))
+    try:
+        metadata = metadata_of(content)
+    except ValueError as error:
+        raise BundleRefused(file, "a network over a row, in ONNX", error) from error
+    expected = FeatureSet("of the member", tuple(feature_names)).schema_hash
+    if (was := metadata.get(SCHEMA_KEY, "none")) != expected:
+        raise BundleRefused(file, f"a network over features of schema {expected[:12]}", was[:12])
+    network = _network(file, _session(file, content), columns)
+    _try(file, network)
+    return network
+
+
+def _session(file: str, content: bytes) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        remedy = "not installed: pip install 'shadowgate[onnx]'"
+        raise BundleRefused(file, "onnxruntime on this host", remedy) from error
+    onnxruntime.set_default_logger_severity(_ERROR)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERROR
+    # One thread, and none that waits by spinning: the bot needs the cores.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    for threads in ("intra_op", "inter_op"):
+        options.add_session_config_entry(f"session.{threads}.allow_spinning", "0")
+    # One row needs no arena, which is never given back.
+    options.enable_cpu_mem_arena = False
+    try:
+        return onnxruntime.InferenceSession(
+            content,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # which prints, and tries the same once more
+        )
+    except Exception as error:  # the runtime has a tree of its own, below Exception
+        raise BundleRefused(file, "a network that onnxruntime can load", error) from error
+
+
+def _network(file: str, session: Any, columns: NDArray[np.int64]) -> Network:
+    asked, said = session.get_inputs(), session.get_outputs()
+    layouts = [_layout(one) for one in asked], [_layout(one) for one in said]
+    in_layout, out_layout = (_FLOAT, "rows", columns.size), (_FLOAT, "rows")
+    if layouts not in (([in_layout], [out_layout]), ([in_layout], [(*out_layout, 1)])):
+        expected = f"{in_layout} in, {out_layout} or {(*out_layout, 1)} out"
+        raise BundleRefused(file, expected, f"{layouts[0]} in, {layouts[1]} out")
+    return Network(session, columns, asked[0].name, said[0].name)
+
+
+def _layout(value: Any) -> tuple[str | int | None, ...]:
+    """Type and shape; a first dimension that is left open, whatever its name, is called "rows"."""
+    first, *others = value.shape or [1]
+    return (value.type, first if isinstance(first, int) else "rows", *others)
+
+
+def _try(file: str, network: Network) -> None:
+    # What a file declares of shapes is checked by nobody until it is asked.
+    row = np.zeros((1, int(network.columns.max()) + 1), dtype=np.float32)
+    try:
+        network.probability(row)
+    except Exception as error:
+        raise BundleRefused(file, "a network that answers one row with one number", error) from error
