@@ -18,8 +18,8 @@ from shadow.skill import PRIMARY_HORIZON
 Verdict = Literal["pass", "fail", "not enough evidence"]
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """The one table of limits. Shares must lie above theirs, counts must not."""
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The one table of limits. Shares must lie above theirs, counts must not. A file changes them."""
 
     coverage: float = 0.80
     stacking_activation: float = 0.90

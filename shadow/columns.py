@@ -1,7 +1,8 @@
 """How do a million records fit into memory?
 
 Numbers go into typed columns, texts into a table of the few combinations there are. A row outside the
-window counts for nothing but its close: outcomes and the reversal rule of the window look at it.
+window, or on which the bundle in question was not asked, counts for nothing but its close: outcomes and
+the reversal rule look at it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -26,7 +27,7 @@ _MAX_ERRORS = 100
 _BATCH_BARS = 1024
 OTHER_ERRORS = "other errors"
 CONTEXT = -1
-"""The `kind` of a row outside the window."""
+"""The `kind` of a row that counts for its close only."""
 
 
 class _Member(msgspec.Struct, gc=False):
@@ -35,7 +36,11 @@ class _Member(msgspec.Struct, gc=False):
 
 
 class _Decision(msgspec.Struct, gc=False):
-    action: Action
+    action: Action | Literal["none"]
+
+
+_UNDECIDED = _Decision("none")
+"""A challenger's probabilities decide nothing."""
 
 
 class _Flags(msgspec.Struct, gc=False):
@@ -63,6 +68,36 @@ class BarLine(BarKey, tag_field="type", tag="bar", gc=False):
     flags: _Flags
 
 
+class _Challenger(msgspec.Struct, gc=False):
+    bundle: str
+    reason: str
+    error: str | None
+    members: dict[str, _Member]
+    meta_p: float | None
+    probabilities: dict[str, float | None]
+
+
+class BothLine(BarLine, tag_field="type", tag="bar", gc=False):
+    """The same with what the challenger said."""
+
+    challenger: _Challenger | None
+
+
+def as_told_by(bundle: str, lines: Iterable[BothLine]) -> Iterator[BothLine]:
+    """The same lines; where `bundle` was the challenger, as if it had been the champion, in shadow."""
+    for line in lines:
+        told = line.challenger
+        if told is not None and told.bundle == bundle:
+            line.champion = bundle
+            line.mode = "shadow"
+            line.ml_stacking_mode = "active" if told.reason == "ok" else "inactive"
+            line.ml_reason, line.ml_error = told.reason, told.error
+            line.members, line.meta_p = told.members, told.meta_p
+            line.probabilities = told.probabilities
+            line.decision = _UNDECIDED
+        yield line
+
+
 class Kind(NamedTuple):
     """The texts of a record that take few values."""
 
@@ -85,7 +120,7 @@ class SeriesRows(msgspec.Struct, frozen=True):
     in_window: NDArray[np.bool_]
     has_probability: NDArray[np.bool_]
     reason: NDArray[np.object_]
-    """`ml_reason` of a bar in the window; None outside."""
+    """`ml_reason` of a bar in the window; None of one that is context."""
     row: NDArray[np.int64]
     """Where the bar stands in the columns."""
 
@@ -97,11 +132,16 @@ class SeriesRows(msgspec.Struct, frozen=True):
 class Columns:
     """The bars that were closed by `now_ms`; those that opened since `since_ms` are the window.
 
+    With a `bundle`, only those of them that it answered as champion; see `as_told_by`.
+
     `series_code`, `open_time_ms`, `close`, `kind`, `meta_p` and every column of `probabilities` have
     one item per bar, in the order of the log. `kind` indexes `kinds`, or is CONTEXT.
     """
 
-    def __init__(self, since_ms: int, now_ms: int, symbols: frozenset[str]) -> None:
+    def __init__(
+        self, since_ms: int, now_ms: int, symbols: frozenset[str], bundle: str | None = None
+    ) -> None:
+        self._bundle = bundle
         self._since_ms = since_ms
         self._now_ms = now_ms
         self._symbols = symbols
@@ -156,9 +196,10 @@ class Columns:
         self.open_time_ms.extend([line.open_time_ms for line in lines])
         self.close.extend([line.close for line in lines])
         self.meta_p.extend([_NAN if line.meta_p is None else line.meta_p for line in lines])
-        self.kind.extend([self._kind(line) for line in lines])
-        for line in lines:
-            if line.open_time_ms < self._since_ms:
+        kinds = [self._kind(line) for line in lines]
+        self.kind.extend(kinds)
+        for line, kind in zip(lines, kinds, strict=True):
+            if kind == CONTEXT:
                 continue
             for name, answer in line.members.items():
                 self.latency_us[name][answer.status].append(answer.us)
@@ -167,6 +208,8 @@ class Columns:
 
     def _kind(self, line: BarLine) -> int:
         if line.open_time_ms < self._since_ms:
+            return CONTEXT
+        if self._bundle is not None and line.champion != self._bundle:
             return CONTEXT
         kind = (
             line.mode,

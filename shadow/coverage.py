@@ -45,7 +45,8 @@ def measure_coverage(
     """Lay the series on its grid from `since_ms` to `now_ms` and count.
 
     Bars are expected from the start of the window, or from the first record where the series did not
-    start earlier. `running_ms`, sorted: the open times at which any series has a record.
+    start earlier, but for those whose record is context only. `running_ms`, sorted: the open times at
+    which any series has a record.
     """
     length_ms = rows.length_ms
     window_first_ms = -(-since_ms // length_ms) * length_ms
@@ -57,6 +58,7 @@ def measure_coverage(
     if recorded_ms.size:
         newest_ms = max(newest_ms, int(recorded_ms[-1]))
     expected_ms = np.arange(first_ms, newest_ms + 1, length_ms, dtype=np.int64)
+    expected_ms = expected_ms[~np.isin(expected_ms, rows.open_time_ms[~rows.in_window])]
     lost_ms = expected_ms[~np.isin(expected_ms, recorded_ms)]
     holes = _holes(rows, lost_ms, running_ms)
     n_with = int(np.count_nonzero(rows.has_probability & rows.in_window))

@@ -47,11 +47,15 @@ def _report(options: argparse.Namespace) -> int:
     # One thread: the report runs beside a live process, whose latency suffers from busy cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Imported here because scipy belongs to an extra, and --help should not wait for it.
-    from shadow.checklist import checklist, is_ready, luck
+    from shadow.checklist import LIMITS, checklist, is_ready, luck
     from shadow.evidence import weigh
+    from shadow.limits_file import changed_by, changed_limits, read_limits_file
     from shadow.rendering import render
     from shadow.window import read_window
 
+    file = read_limits_file(options.limits)
+    limits = changed_by(LIMITS, file.tables.get("shadow", {}), file, "shadow.")
+    changed = changed_limits(limits, LIMITS, "shadow.")
     folder: Path = options.dir
     if not folder.is_dir():
         raise LogUnusable(
@@ -62,16 +66,21 @@ def _report(options: argparse.Namespace) -> int:
     window = read_window(folder, _now_ms(options, folder), options.days, frozenset(options.symbol))
     _check_symbols(options.symbol, {symbol for symbol, _ in window.columns.series})
     evidence = weigh(window)
-    checks = checklist(evidence, options.min_bars)
+    checks = checklist(evidence, options.min_bars, limits)
     ready = is_ready(checks)
     if options.json:
-        _print_json(evidence, checks, ready, luck(evidence))
+        _print_json(evidence, checks, ready, luck(evidence), changed)
     else:
         render(folder, evidence, checks, ready, luck(evidence))
+        if changed:
+            said = ", ".join(f"{name} {change}" for name, change in changed.items())
+            sys.stdout.write(f"limits changed: {said}\n")
     return {True: READY, False: NOT_READY, None: NOT_ENOUGH_EVIDENCE}[ready]
 
 
-def _print_json(evidence: Any, checks: list[Any], ready: bool | None, chance: Any) -> None:
+def _print_json(
+    evidence: Any, checks: list[Any], ready: bool | None, chance: Any, changed: dict[str, str]
+) -> None:
     import msgspec
 
     report = msgspec.to_builtins(evidence) | {
@@ -79,6 +88,7 @@ def _print_json(evidence: Any, checks: list[Any], ready: bool | None, chance: An
         "reasons": [check.says for check in checks if check.verdict != "pass"],
         "checklist": msgspec.to_builtins(checks),
         "luck": msgspec.to_builtins(chance),
+        "changed_limits": changed,
     }
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
 
@@ -127,6 +137,12 @@ def _parser() -> argparse.ArgumentParser:
         "--now",
         type=_moment,
         help="end of the window: 2025-06-30T00:00:00Z, or milliseconds (the clock)",
+    )
+    parser.add_argument(
+        "--limits",
+        type=Path,
+        metavar="FILE",
+        help="limits in TOML, of which the table [shadow] is read (limits.toml, if it is there)",
     )
     parser.add_argument("--symbol", action="append", default=[], help="only this one; may be repeated")
     parser.add_argument("--json", action="store_true", help="one JSON object")

@@ -15,7 +15,6 @@ import math
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtr, stdtrit
 
 _Floats = NDArray[np.float64]
 _Integers = NDArray[np.int64]
@@ -118,6 +117,21 @@ def rank_ic(
     return _estimate(estimate, products - estimate, bars, overlap_bars, null=0.0)
 
 
+def mean_interval(
+    values: ArrayLike, overlap_bars: int, time_index: ArrayLike | None = None
+) -> Estimate:
+    """The mean of `values` (n,), with an interval that is valid where rows overlap.
+
+    Arguments as in `auc_interval`. `null` is 0: of paired differences, that there is none.
+    """
+    values, _, bars = _aligned(values, values, time_index, overlap_bars)
+    reason = _unfit(values, bars, overlap_bars)
+    if reason:
+        return _no_estimate(values.size, 0.0, reason)
+    estimate = float(values.mean())
+    return _estimate(estimate, values - estimate, bars, overlap_bars, null=0.0)
+
+
 def brier(p: ArrayLike, up: ArrayLike, n_bins: int = 10) -> Brier:
     """The Brier score and its parts over `n_bins` equally wide bins of [0, 1].
 
@@ -217,6 +231,9 @@ def _independent_rows(influence: _Floats, variance_of_sum: float) -> float:
 def _estimate(
     estimate: float, influence: _Floats, bars: _Integers, overlap_bars: int, null: float
 ) -> Estimate:
+    # An extra: roles are given and taken away where it is not installed, too.
+    from scipy.special import stdtr, stdtrit
+
     variance_of_sum, freedom = _long_run_sum(influence, bars, overlap_bars)
     n = influence.size
     # Perfect separation has no spread to estimate: an error of zero would be the surest verdict of all.

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from shadow.columns import CONTEXT, BarLine, Columns, SeriesRows
+from shadow.columns import CONTEXT, BarLine, BothLine, Columns, SeriesRows, as_told_by
 from shadow.coverage import Coverage, measure_coverage
 from shadow.files import day_files, utc_text
 from shadow.outcomes import bar_length_ms
@@ -20,8 +20,9 @@ _DAY_MS = 86_400_000
 class Window(msgspec.Struct, frozen=True):
     """The bars that opened since `since_ms` and had closed by `now_ms`, as they could be known then.
 
-    `rows` also holds bars just before the window, for what looks back from its first ones; `coverage`
-    has one item per series.
+    `rows` also holds bars that are context only: those just before the window, for what looks back from
+    its first ones, and in the window of one bundle those on which it was not asked. `coverage` has one
+    item per series. `damage` counts all that was read.
     """
 
     since_ms: int
@@ -35,18 +36,37 @@ class Window(msgspec.Struct, frozen=True):
     n_revisions: int
 
 
-def read_window(folder: Path, now_ms: int, days: int, symbols: frozenset[str] = frozenset()) -> Window:
+def read_window(
+    folder: Path,
+    now_ms: int,
+    days: int,
+    symbols: frozenset[str] = frozenset(),
+    bundle: str | None = None,
+) -> Window:
     """Read the `days` before `now_ms`; an empty `symbols` means all.
 
+    Without a `bundle`, what the champions said. With the id of one, what that bundle said, as champion
+    or as challenger; the window then begins no earlier than the first bar on which it was either, and
+    is empty where there is none.
     Raises OSError where a file can not be read, LogUnusable where a record holds no timeframe.
     """
     since_ms = now_ms - days * _DAY_MS
     first_day = _first_day(folder, utc_text(since_ms)[:10])
+    columns = Columns(since_ms, now_ms, symbols, bundle)
     # No last day: after a clock ran ahead, the bars of today lie in the file of a day to come.
-    reader = LogReader(folder, BarLine, since_day=first_day)
-    columns = Columns(since_ms, now_ms, symbols)
-    columns.fill(reader)
+    reader: LogReader[BarLine] | LogReader[BothLine]
+    if bundle is None:
+        reader = LogReader(folder, BarLine, since_day=first_day)
+        columns.fill(reader)
+    else:
+        reader = LogReader(folder, BothLine, since_day=first_day)
+        columns.fill(as_told_by(bundle, reader))
     rows = _rows_of_series(columns)
+    if bundle is not None:
+        since_ms = min(
+            (int(one.open_time_ms[one.in_window][0]) for one in rows if one.in_window.any()),
+            default=now_ms,
+        )
     return Window(
         since_ms=since_ms,
         now_ms=now_ms,

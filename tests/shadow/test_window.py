@@ -4,9 +4,22 @@ from pathlib import Path
 
 import pytest
 
+from shadow.checklist import checklist, is_ready
 from shadow.coverage import ARRIVAL_GRACE_MS
+from shadow.evidence import weigh
 from shadow.window import Window, read_window, replayed_until
-from tests.support.records import DAY_MS, HOUR_MS, START_MS, bar, silent_bar, write_log
+from tests.support.records import (
+    CHALLENGER,
+    CHAMPION,
+    DAY_MS,
+    HOUR_MS,
+    START_MS,
+    bar,
+    challenger,
+    member,
+    silent_bar,
+    write_log,
+)
 
 
 def _window(folder: Path, n_bars: int, days: int = 1, *symbols: str) -> Window:
@@ -122,3 +135,78 @@ def test_a_file_of_a_day_to_come_is_read_too(tmp_path):
     (tmp_path / "2025-01-01.jsonl").rename(tmp_path / "2025-01-20.jsonl")
     window = read_window(tmp_path, START_MS + DAY_MS // 2, 1)
     assert window.coverage[0].bars_recorded == 5
+
+
+def _of_bundle(folder: Path, n_bars: int, bundle: str = CHALLENGER, days: int = 10) -> Window:
+    now_ms = START_MS + n_bars * HOUR_MS + ARRIVAL_GRACE_MS
+    return read_window(folder, now_ms, days, bundle=bundle)
+
+
+def test_the_window_of_a_bundle_begins_with_the_first_bar_on_which_it_was_asked(tmp_path):
+    asked = [bar(n, challenger=challenger(0.4)) for n in range(30, 50)]
+    write_log(tmp_path, [*(bar(n) for n in range(30)), *asked])
+    window = _of_bundle(tmp_path, 50)
+    (series,) = window.coverage
+    assert window.since_ms == bar(30).open_time_ms
+    assert (series.bars_expected, series.bars_recorded, series.coverage) == (20, 20, 1.0)
+    (rows,) = window.rows
+    assert (rows.in_window.sum(), rows.open_time_ms.size) == (20, 50)
+
+
+def test_a_bundle_is_heard_as_challenger_and_as_champion(tmp_path):
+    shadow = [bar(n, challenger=challenger(0.4), ml_error="not its own") for n in range(12)]
+    served = [bar(n, champion=CHALLENGER, mode="live", meta_p=0.6) for n in range(12, 30)]
+    write_log(tmp_path, [*shadow, *served])
+    evidence = weigh(_of_bundle(tmp_path, 30))
+    assert evidence.bundles == {CHALLENGER: 30}
+    assert evidence.modes == {"live": 18, "shadow": 12}
+    assert evidence.decisions == {"long": 18, "none": 12}
+    assert (evidence.hours_in_shadow, evidence.n_errors) == (30.0, 0)
+    assert evidence.members["lgb"].n == 30
+    assert sorted(set(_of_bundle(tmp_path, 30).columns.meta_p)) == [0.4, 0.6]
+    of_champion = weigh(_of_bundle(tmp_path, 30, CHAMPION))
+    assert of_champion.bundles == {CHAMPION: 12}
+    assert of_champion.errors == {"not its own": 12}
+
+
+def test_what_ails_a_challenger_is_its_own(tmp_path):
+    sick = {
+        3: challenger(None),
+        4: challenger(None, reason="error", error="lgb: broke", members={}),
+        5: challenger(0.9, members={"lgb": member(0.9, "constant")}),
+    }
+    write_log(tmp_path, [bar(n, challenger=sick.get(n, challenger(0.4))) for n in range(10)])
+    evidence = weigh(_of_bundle(tmp_path, 10))
+    assert evidence.holes == evidence.inactive_reasons == {"member_nan:lgb": 1, "error": 1}
+    assert evidence.stacking_activation == evidence.coverage == 0.8
+    assert evidence.errors == {"lgb: broke": 1}
+    assert evidence.members["lgb"].statuses == {"ok": 8, "constant": 1}
+    assert evidence.share_within_middle == 7 / 8
+    assert weigh(_window(tmp_path, 10, 10)).coverage == 1.0, "the champion was well"
+
+
+def test_a_bar_on_which_a_bundle_had_no_role_is_neither_expected_nor_counted(tmp_path):
+    its_own, without = {"challenger": challenger(0.4)}, {"ml_error": "of the champion"}
+    records = [bar(n, **(its_own if n % 10 < 5 else without)) for n in range(40)]
+    del records[2]
+    write_log(tmp_path, records)
+    window = _of_bundle(tmp_path, 40)
+    (series,) = window.coverage
+    assert (series.bars_expected, series.bars_recorded) == (20, 19)
+    assert series.holes == {"not_running": 1}
+    evidence = weigh(window)
+    assert (evidence.hours_in_shadow, evidence.members["lgb"].n, evidence.errors) == (19.0, 19, {})
+
+
+def test_outcomes_of_a_bundle_are_found_on_bars_that_others_answered(tmp_path):
+    records = [bar(n, close=100.0 + n, challenger=challenger(0.4)) for n in range(10)]
+    write_log(tmp_path, [*records, *(bar(n, close=100.0 + n) for n in range(10, 20))])
+    figures = weigh(_of_bundle(tmp_path, 20)).outcomes["5"]
+    assert (figures.n, figures.n_waiting, figures.n_missing) == (10, 0, 0)
+
+
+def test_a_bundle_that_was_never_asked_has_an_empty_window(tmp_path):
+    write_log(tmp_path, [bar(n) for n in range(40)])
+    evidence = weigh(_of_bundle(tmp_path, 40))
+    assert (evidence.bundles, evidence.bars_expected, evidence.hours_in_shadow) == ({}, 0, 0.0)
+    assert is_ready(checklist(evidence, 24)) is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from shadow.record import BarRecord, DecisionRecord, MemberRecord
+from shadow.record import BarRecord, ChallengerRecord, DecisionRecord, MemberRecord
 from shadow.writer import ShadowWriter
 
 HOUR_MS = 3_600_000
@@ -26,6 +26,24 @@ def member(p: float | None = 0.52, status: str = "ok") -> MemberRecord:
     return MemberRecord(p=p, status=status, us=40.0, horizons={"5": p})  # type: ignore[arg-type]
 
 
+CHAMPION = "20250101T000000Z-0123456789ab"
+CHALLENGER = "20250102T000000Z-ba9876543210"
+
+
+def challenger(p: float | None = 0.52, bundle: str = CHALLENGER, **fields: object) -> ChallengerRecord:
+    """What a challenger says of a bar; without a `p`, that it could not."""
+    told = ChallengerRecord(
+        bundle=bundle,
+        reason="ok" if p is not None else "member_nan:lgb",
+        error=None,
+        members={"lgb": member(p), "xgb": member(p)},
+        meta_p=p,
+        probabilities={} if p is None else {"5": p},
+        us=300.0,
+    )
+    return replace(told, **fields)
+
+
 _BAR = BarRecord(
     seq=0,
     written_at="",
@@ -42,7 +60,7 @@ _BAR = BarRecord(
     probabilities={"5": 0.52},
     decision=DecisionRecord("long", START_MS, 1.0, 2.0, "middle", "shadow"),
     host_signal=None,
-    champion="20250101T000000Z-0123456789ab",
+    champion=CHAMPION,
     challenger=None,
     flags={"ML_ENABLED": "1", "ML_EXCHANGE": "binance"},
     feature_hash="0123456789abcdef",
