@@ -10,7 +10,7 @@ from plugin.manifest import GateResult
 
 
 def integrity(candidate: Candidate, limits: Limits) -> Sequence[GateResult]:
-    """Every file there, none beside them, every hash right, the manifest complete."""
+    """Every file there, none beside them, every hash right, the features known."""
     whole = candidate.refusal is None
     return [
         GateResult(

@@ -1,6 +1,6 @@
-"""What did training measure, as far as it can be read?
+"""What did training measure that the out-of-fold rows do not hold, as far as it can be read?
 
-Only what gates ask for is named here; a figure that is missing or not finite is None, as in the JSON.
+A figure that is missing or not finite is None, as in the JSON.
 """
 
 from __future__ import annotations
@@ -15,28 +15,22 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Of one source of probabilities on one symbol, out of fold."""
 
     auc: float | None = None
-    auc_low: float | None = None
-    brier: float | None = None
-    share_within_middle: float | None = msgspec.field(default=None, name="share_within_0.3_0.7")
-
-
-class FoldFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The AUC of each source in one fold, over all symbols."""
-
-    auc: dict[str, float | None]
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """`symbols` {symbol: {source: figures}}; `folds` in time order; see `training.evaluate`."""
+    """At one horizon. `symbols` {symbol: {source: figures}}; `seen_auc` {member: AUC of the model that
+    serves, on rows that it has learnt from}; see `training.evaluate`."""
 
-    oof_rows: int | None = None
     symbols: dict[str, dict[str, Figures]] = {}
-    folds: tuple[FoldFigures, ...] = ()
-    mean_fold_auc: dict[str, float | None] = {}
+    seen_auc: dict[str, float | None] = {}
 
-    def of_symbols(self, source: str) -> dict[str, Figures]:
-        """The figures of one source by symbol; empty ones where a symbol lacks it."""
-        return {symbol: by_source.get(source, Figures()) for symbol, by_source in self.symbols.items()}
+
+def read_metrics(figures: object) -> Metrics:
+    """Those of a manifest; none at all where they have another shape."""
+    try:
+        return msgspec.convert(figures, Metrics)
+    except msgspec.ValidationError:
+        return Metrics()
 
 
 def worst(values: Iterable[float | None], pick: Callable[[list[float]], float] = min) -> float | None:

@@ -18,11 +18,11 @@ _VERDICTS: dict[bool | None, Verdict] = {True: "pass", False: "fail", None: "not
 
 
 def shadow_evidence(candidate: Candidate, limits: Limits) -> Sequence[GateResult]:
-    """The go-live checklist over records that this bundle, and no other, has answered."""
+    """The go-live checklist over what this bundle said, as champion or as challenger."""
     evidence = _evidence(candidate)
     if isinstance(evidence, str):
         return [not_known("shadow_evidence", "live", _LIMIT, evidence)]
-    checks = checklist(evidence, _MIN_BARS)
+    checks = checklist(evidence, _MIN_BARS, limits.shadow)
     open_points = [check.says for check in checks if check.verdict != "pass"]
     well = f"{evidence.hours_in_shadow:g} hours in shadow, all well"
     return [
@@ -45,13 +45,9 @@ def _evidence(candidate: Candidate) -> Evidence | str:
     if not folder.is_dir():
         return f"no shadow records in {folder}: let the bundle run beside the bot"
     try:
-        evidence = weigh(read_window(folder, candidate.now_ms, days))
+        evidence = weigh(read_window(folder, candidate.now_ms, days, bundle=own))
     except (OSError, ShadowgateError) as error:
         return f"the shadow records in {folder} can not be read: {error}"
-    others = ", ".join(sorted({*evidence.bundles} - {own}))
     if own not in evidence.bundles:
-        of_others = f", but of {others}" if others else ""
-        return f"no record of the last {days} days is of this bundle{of_others}"
-    if others:
-        return f"the last {days} days hold records of {others} as well: count fewer days, or wait"
+        return f"no record of the last {days} days is of this bundle"
     return evidence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from plugin.command_line import run_command
-from plugin.commands import health, replay
+from plugin.commands import health, reload, replay
 
 if __name__ == "__main__":
-    sys.exit(run_command("python -m plugin", __doc__ or "", (replay, health)))
+    sys.exit(run_command("python -m plugin", __doc__ or "", (replay, reload, health)))

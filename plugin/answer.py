@@ -9,11 +9,12 @@ from plugin.buffer import Ohlcv
 from plugin.decision import Decision
 from plugin.ensemble import Prediction
 from plugin.settings import Settings
+from shadow.record import ChallengerRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The champion's word on one bar. `reason` says why there is no prediction, if there is none.
+    """A bundle's word on one bar. `reason` says why there is no prediction, if there is none.
 
     `vol_rank` in [0, 1] is known where features are; `error` is what went wrong inside.
     """
@@ -29,7 +30,8 @@ class Answer:
     """The decision on one bar of a served symbol, and what it rests on.
 
     Only a new bar leads to a record of its own: one that was refused, came again or came too late does
-    not. `replaced` are the values that a revision replaced.
+    not. `replaced` are the values that a revision replaced. `challenger` is filled in once the answer
+    is out.
     """
 
     bar: BarClosed
@@ -38,3 +40,4 @@ class Answer:
     flags: Settings
     is_new: bool
     replaced: Ohlcv | None = None
+    challenger: ChallengerRecord | None = None

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
 
 from plugin.answer import Answer
-from plugin.clock import Clock
+from plugin.challenger import LIVE_DEADLINE_S
+from plugin.clock import Clock, utc_text
+from plugin.errors import WrongUse
 from plugin.features import LOOKBACK_BARS
+from plugin.follower import Follower
 from plugin.pipeline import Pipeline
 from plugin.registry import Registry
 from plugin.reloader import Reloader
+from plugin.serving_state import StateFile
 from plugin.settings import LiveFlags
 from plugin.shadow_log import ShadowLog
 from plugin.sources.base import BarSource
 from shadow.writer import ShadowWriter
+
+_log = structlog.get_logger()
 
 
 class App:
@@ -26,18 +35,23 @@ class App:
         open_source: Callable[[Sequence[str]], BarSource],
         clock: Clock,
         exchange: str,
+        *,
+        challenger_deadline_s: float = LIVE_DEADLINE_S,
+        state_folder: Path | None = None,
     ) -> None:
-        """Load the champion, open the source of all symbols it needs, take the writer's lock.
+        """Load what serves, open the source of all symbols it needs, take the writer's lock.
 
-        `exchange` is what records name as the origin of the bars. Raises WrongUse where the source can
-        not be opened, LogInUse or LogUnusable where the shadow log can not.
+        `exchange` is what records name as the origin of the bars. In `state_folder` the process says
+        what is in service, and listens to `python -m plugin reload`. Raises WrongUse where the source
+        can not be opened, LogInUse or LogUnusable where the shadow log can not.
         """
         settings = flags.current
         self.flags = flags
         self.reloader = Reloader(Registry(settings.models_dir))
         self.reloader.refresh()
-        followed = self._companions(settings.symbols)
-        self.source = open_source((*settings.symbols, *followed))
+        self._models_dir = settings.models_dir
+        self._state_file = StateFile(state_folder, utc_text(clock.now_ms())) if state_folder else None
+        self.source, followed = self._open(open_source, settings.symbols)
         self.writer = ShadowWriter(settings.shadow_dir, clock.now_ms)
         self.pipeline = Pipeline(
             timeframe=settings.timeframe,
@@ -47,26 +61,69 @@ class App:
             reloader=self.reloader,
             shadow_log=ShadowLog(self.writer, exchange),
             clock=clock,
+            challenger_deadline_s=challenger_deadline_s,
         )
-
-    def _companions(self, served: Sequence[str]) -> tuple[str, ...]:
-        champion = self.reloader.champion
-        companions = champion.bundle.manifest.companions if champion else {}
-        beside = (name for symbol in served for name in companions.get(symbol, ()))
-        return tuple(dict.fromkeys(name for name in beside if name not in served))
+        self._told_of: set[str] = set()
 
     async def run(self, deliver: Callable[[Sequence[Answer]], None]) -> None:
         """Warm up from history, then answer every batch until the source ends."""
         try:
             await self._warm_up()
-            async for batch in self.source.batches():
-                answers = self.pipeline.answer(batch)
-                deliver(answers)
-                self.pipeline.record(answers)
-                self.flags.refresh()
-                self.reloader.refresh()
+            self._tell_of_companions()
+            async with Follower(
+                self.reloader, self._models_dir, self._state_file, self._tell_of_companions
+            ):
+                async for batch in self.source.batches():
+                    answers: Sequence[Answer] = self.pipeline.answer(batch)
+                    deliver(answers)
+                    try:
+                        answers = await self.pipeline.challenge(answers)
+                    finally:  # what was answered is recorded, also where we are stopped here
+                        self.pipeline.record(answers)
+                    self.flags.refresh()
         finally:
             self.writer.close()
+
+    def _open(
+        self, open_source: Callable[[Sequence[str]], BarSource], served: Sequence[str]
+    ) -> tuple[BarSource, tuple[str, ...]]:
+        """The source, and the companions that it follows beside the `served`."""
+        companions = self._companions()
+        needed = dict.fromkeys(name for beside in companions.values() for name in beside)
+        of_champion = dict.fromkeys(companions.get("champion", ()))
+        followed = tuple(name for name in needed if name not in served)
+        try:
+            return open_source((*served, *followed)), followed
+        except WrongUse:
+            if needed.keys() == of_champion.keys():
+                raise
+        # A challenger that compares with what can not be had must not keep the champion from serving.
+        followed = tuple(name for name in of_champion if name not in served)
+        return open_source((*served, *followed)), followed
+
+    def _companions(self) -> dict[str, tuple[str, ...]]:
+        """By role, what the bundle in service compares the served symbols with."""
+        reloader, served = self.reloader, self.flags.current.symbols
+        bundles = {
+            "champion": reloader.champion.bundle if reloader.champion else None,
+            "challenger": reloader.challenger.bundle if reloader.challenger else None,
+        }
+        return {
+            role: tuple(
+                name for symbol in served for name in bundle.manifest.companions.get(symbol, ())
+            )
+            for role, bundle in bundles.items()
+            if bundle is not None
+        }
+
+    def _tell_of_companions(self) -> None:
+        """Which symbols are opened is settled at the start: say once what a later bundle lacks."""
+        for role, names in self._companions().items():
+            missing = sorted(set(names) - self.pipeline.buffers.keys())
+            text = f"{role} {missing}"
+            if missing and text not in self._told_of:
+                self._told_of.add(text)
+                _log.warning("companions_need_restart", role=role, symbols=missing)
 
     async def _warm_up(self) -> None:
         for buffer in self.pipeline.buffers.values():

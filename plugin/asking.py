@@ -1,8 +1,9 @@
-"""What does the champion say of the bars that just closed, or why does it say nothing?"""
+"""What does a bundle say of the bars that just closed, or why does it say nothing?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,30 +11,36 @@ from numpy.typing import NDArray
 from plugin.answer import Asked
 from plugin.bar import BarClosed, Timeframe
 from plugin.buffer import BarBuffer
-from plugin.ensemble import Prediction
+from plugin.ensemble import Ensemble, Prediction
 from plugin.features.joined import ROW_NAMES, write_joined_row
-from plugin.reloader import Champion
+from plugin.manifest import Manifest
 from plugin.settings import Settings
 
+FeatureRows: TypeAlias = "dict[tuple[str, int, tuple[str, ...]], tuple[NDArray[np.float32], str]]"
+"""Rows by symbol, open time and companions, with why there is none; kept from one asked to the next."""
 _VOL_RANK_COLUMN = ROW_NAMES.index("vol_rank_24")
 
 
 def ask(
-    champion: Champion,
+    ensemble: Ensemble,
     flags: Settings,
     buffers: Mapping[str, BarBuffer],
     bars: Sequence[BarClosed],
     timeframe: Timeframe,
+    known: FeatureRows,
 ) -> list[Asked]:
     """Ask about all `bars` at once; each is the newest in its buffer. One answer for each, in order.
+
+    Rows that are not `known` are computed and put there: who is asked next about the same bars beside
+    the same companions is asked with the same rows.
 
     An exception in features or models is an answer, too: it must never reach the bot's loop.
     """
     try:
-        rows, reasons = _rows(champion, flags, buffers, bars, timeframe)
+        rows, reasons = _rows(ensemble.bundle.manifest, flags, buffers, bars, timeframe, known)
         ready = [number for number, reason in enumerate(reasons) if not reason]
         symbols = [bars[number].symbol for number in ready]
-        predictions = iter(champion.ensemble.predict(symbols, rows[ready]) if ready else ())
+        predictions = iter(ensemble.predict(symbols, rows[ready]) if ready else ())
     except Exception as error:
         return [Asked(reason="error", error=f"{type(error).__name__}: {error}")] * len(bars)
     vol_ranks = rows[:, _VOL_RANK_COLUMN].tolist()
@@ -48,15 +55,15 @@ def _asked(prediction: Prediction, vol_rank: float) -> Asked:
 
 
 def _rows(
-    champion: Champion,
+    manifest: Manifest,
     flags: Settings,
     buffers: Mapping[str, BarBuffer],
     bars: Sequence[BarClosed],
     timeframe: Timeframe,
+    known: FeatureRows,
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Rows (bars, columns) and, for each, why it can not be asked; empty where it can."""
     rows = np.full((len(bars), len(ROW_NAMES)), np.nan, dtype=np.float32)
-    manifest = champion.bundle.manifest
     if manifest.timeframe != timeframe.name:
         return rows, ["timeframe_not_in_bundle"] * len(bars)
     if manifest.oof_rows < flags.stacking_min_samples:
@@ -66,8 +73,14 @@ def _rows(
         companions = manifest.companions.get(bar.symbol)
         if companions is None:
             reasons.append("symbol_not_in_bundle")
+            continue
+        key = bar.symbol, bar.open_time_ms, companions
+        if key in known:
+            row[:], reason = known[key]
         else:
-            reasons.append(_row(bar.symbol, bar.open_time_ms, companions, buffers, timeframe, row))
+            reason = _row(bar.symbol, bar.open_time_ms, companions, buffers, timeframe, row)
+            known[key] = row, reason
+        reasons.append(reason)
     return rows, reasons
 
 

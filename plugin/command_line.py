@@ -1,36 +1,72 @@
-"""What do all commands have in common: how they end, how they print JSON, how they read a date?"""
+"""What do all commands have in common: how they start, end, print JSON and read a date?"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 
 from plugin.errors import ShadowgateError, WrongUse
 
 YES, NO, WRONG_USE, NOT_ENOUGH_EVIDENCE = 0, 1, 2, 3
+_OURS = ("training", "gates", "plugin", "shadow")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@dataclass(frozen=True)
+class LazyCommand:
+    """A subcommand whose module is imported only when it is the one that was asked for.
+
+    `summary` is its line in the list of all; `extra` is what must be installed for it, None where the
+    base install will do.
+    """
+
+    name: str
+    summary: str
+    module: str
+    extra: str | None = None
+
+
 def run_command(
-    program: str, description: str, commands: Sequence[ModuleType], arguments: list[str] | None = None
+    program: str,
+    description: str,
+    commands: Sequence[ModuleType | LazyCommand],
+    arguments: list[str] | None = None,
 ) -> int:
     """Run one subcommand; the only place where an error becomes a line and an exit code.
 
     Each of `commands` is a module with `add_arguments(subparsers)`, which sets the default `run`: a
-    function of the parsed arguments that returns the exit code.
+    function of the parsed arguments that returns the exit code; or a LazyCommand that names one.
     """
+    given = sys.argv[1:] if arguments is None else arguments
+    asked_for = next((word for word in given if not word.startswith("-")), None)
     parser = argparse.ArgumentParser(prog=program, description=description)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in commands:
-        command.add_arguments(subparsers)
-    chosen = parser.parse_args(arguments)
+    extra = None
     try:
+        for command in commands:
+            if isinstance(command, ModuleType):
+                command.add_arguments(subparsers)
+            elif command.name == asked_for:
+                extra = command.extra
+                importlib.import_module(command.module).add_arguments(subparsers)
+            else:
+                subparsers.add_parser(command.name, help=command.summary)
+        chosen = parser.parse_args(given)
         return int(chosen.run(chosen))
+    except ModuleNotFoundError as error:
+        # A module of our own that is missing is our own slip.
+        if extra is None or (error.name or "").partition(".")[0] in _OURS:
+            raise
+        remedy = f"pip install 'shadowgate[{extra}]'"
+        sys.stderr.write(f"{WrongUse(f'what `{asked_for}` needs', f'no {error.name}', remedy)}\n")
+        return WRONG_USE
     except ShadowgateError as error:
         sys.stderr.write(f"{error}\n")
         return WRONG_USE if isinstance(error, WrongUse) else NO

@@ -1,22 +1,24 @@
 """What happens when bars close? The whole walk of a bar, from its arrival to its shadow record.
 
-`answer` comes first and is what the bot waits for; `record` runs after the answers are out.
+`answer` comes first and is what the bot waits for; `challenge` and `record` follow when it is out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
 import structlog
 
 from plugin.answer import Answer, Asked
-from plugin.asking import ask
+from plugin.asking import FeatureRows, ask
 from plugin.bar import BarClosed, Timeframe, check_bar
 from plugin.buffer import ArrivalKind, BarBuffer, Ohlcv
 from plugin.candles import ABSENT
+from plugin.challenger import LIVE_DEADLINE_S, Challenger
 from plugin.clock import Clock
 from plugin.decision import Decision, decide
 from plugin.ensemble import Ensemble
@@ -57,6 +59,7 @@ class Pipeline:
         reloader: Reloader,
         shadow_log: ShadowLog,
         clock: Clock,
+        challenger_deadline_s: float = LIVE_DEADLINE_S,
     ) -> None:
         self.buffers = {symbol: BarBuffer(symbol, timeframe) for symbol in (*served, *followed)}
         self._timeframe = timeframe
@@ -65,6 +68,8 @@ class Pipeline:
         self._reloader = reloader
         self._shadow_log = shadow_log
         self._clock = clock
+        self._challenger = Challenger(challenger_deadline_s, clock)
+        self._rows: FeatureRows = {}
         self._last_answer: dict[str, Answer] = {}
 
     def answer(self, batch: Sequence[BarClosed]) -> list[Answer]:
@@ -74,10 +79,12 @@ class Pipeline:
         """
         started_ns = self._clock.monotonic_ns()
         champion, flags = self._reloader.champion, self._flags.current  # one bundle for the whole batch
+        self._rows = {}
         known = [bar for bar in batch if bar.symbol in self.buffers]
         taken = [self._take_in(bar) for bar in sorted(known, key=_in_time_order)]
         served = [one for one in taken if one.bar.symbol in self._served]
-        said = iter(self._ask(champion, flags, [one.bar for one in served if one.refusal is None]))
+        new = [one.bar for one in served if one.refusal is None]
+        said = iter(self._ask(champion, flags, new, self._rows))
         return [
             self._answer(
                 one,
@@ -88,6 +95,20 @@ class Pipeline:
             )
             for one in served
         ]
+
+    async def challenge(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        """The same answers, those on new bars with what the challenger says of them, if there is one.
+
+        Await it as soon as the answers are out, for it is asked of what the buffers hold now. It takes
+        no longer than the challenger's deadline.
+        """
+        ensemble, flags = self._reloader.challenger, self._flags.current
+        bars = [answer.bar for answer in answers if answer.is_new]
+        if ensemble is None or not flags.enabled or not bars:
+            return answers
+        question = partial(ask, ensemble, flags, self.buffers, bars, self._timeframe, self._rows)
+        said = iter(await self._challenger.ask(ensemble, len(bars), question))
+        return [replace(one, challenger=next(said)) if one.is_new else one for one in answers]
 
     def record(self, answers: Sequence[Answer]) -> None:
         """Write what was answered into the shadow log and wait until it is on disk; never raises."""
@@ -109,7 +130,7 @@ class Pipeline:
         served = [buffer for symbol, buffer in self.buffers.items() if symbol in self._served]
         bars = [_newest_bar(buffer) for buffer in served[:_REHEARSED_SYMBOLS] if buffer.n_bars]
         for _ in range(_REHEARSALS):
-            for bar, asked in zip(bars, self._ask(understudy, flags, bars), strict=True):
+            for bar, asked in zip(bars, self._ask(understudy, flags, bars, {}), strict=True):
                 self._decide(bar, asked, understudy, flags, self._clock.monotonic_ns())
 
     def _take_in(self, bar: BarClosed) -> _Taken:
@@ -129,11 +150,15 @@ class Pipeline:
         return _Taken(bar, arrival.kind.value, arrival.seen)
 
     def _ask(
-        self, champion: Champion | None, flags: Settings, bars: Sequence[BarClosed]
+        self,
+        champion: Champion | None,
+        flags: Settings,
+        bars: Sequence[BarClosed],
+        known: FeatureRows,
     ) -> Sequence[Asked]:
         if champion is None or not flags.enabled:
             return [Asked()] * len(bars)
-        return ask(champion, flags, self.buffers, bars, self._timeframe)
+        return ask(champion.ensemble, flags, self.buffers, bars, self._timeframe, known)
 
     def _answer(
         self,

@@ -1,24 +1,29 @@
-"""Which bundle answers now, and how does another one take its place?
+"""Which bundles are in service, and how does another one take their place?
 
 The order is fixed: a child process repeats the golden answers, this process verifies and reads the same
-bytes, and only then is one reference swapped. Whatever fails before that leaves the old bundle serving.
+bytes and answers them once, and only then is one reference swapped. Whatever fails before that leaves
+the old bundle in service. All but the swap may run beside the event loop, while bars are answered.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
+from plugin.beside import beside
 from plugin.bundle import Bundle, load_bundle
-from plugin.canary import check_in_child
+from plugin.canary import Golden, answer_golden, check_in_child
 from plugin.decision import Serving
 from plugin.ensemble import Ensemble
 from plugin.errors import BundleRefused, ShadowgateError
 from plugin.manifest import GateReport
-from plugin.registry import Pointer, Registry
+from plugin.registry import Pointer, Registry, Role
+from plugin.serving_state import RoleState
 
 _log = structlog.get_logger()
+ROLES: tuple[Role, ...] = ("champion", "challenger")
 
 
 @dataclass(frozen=True)
@@ -30,42 +35,173 @@ class Champion:
     serving: Serving
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What a look at the registry found: `bundle` belongs into service, the old one where it was not
+    replaced. `serving` is the champion's; `refusal` says why what `pointer` names is not in service."""
+
+    pointer: Pointer | None
+    bundle: Bundle | None
+    serving: Serving | None
+    refusal: str | None
+
+
 class Reloader:
-    """Holds the champion. `champion` is read once per batch; None until one was loaded."""
+    """Holds the champion and the challenger. Each is read once per batch; None until one was loaded."""
 
     def __init__(self, registry: Registry) -> None:
         self.champion: Champion | None = None
+        self.challenger: Ensemble | None = None
         self._registry = registry
-        self._tried: Pointer | None = None
-        self._refusal: str | None = None
+        # What was looked at last, and why it was refused: not tried again until the pointer moves.
+        self._tried: dict[Role, tuple[Pointer | None, str | None]] = dict.fromkeys(ROLES, (None, None))
+        self._loaded: dict[Role, Pointer | None] = dict.fromkeys(ROLES)
+        self._refusals: dict[Role, str | None] = dict.fromkeys(ROLES)
+        self._verdict_refusal: str | None = None
 
     def refresh(self) -> None:
-        """Load what the champion pointer names, if it moved; a refusal is logged once, never raised."""
+        """Load what the pointers name, if they moved, and read the champion's verdict.
+
+        A refusal is logged once, never raised. The caller waits; beside bars, see `refresh_beside`.
+        """
+        for role in ROLES:
+            self._take(role, self._look(role))
+
+    async def refresh_beside(self) -> None:
+        """As `refresh`, but the event loop waits only for the swap. One call at a time."""
+        for role in ROLES:
+            self._take(role, await beside(partial(self._look, role), f"reload {role}"))
+
+    def forget_refusals(self) -> None:
+        """Let the next refresh try again what was refused, though its pointer has not moved."""
+        for role in ROLES:
+            if self._refusals[role] is not None:
+                self._tried[role], self._refusals[role] = (None, None), None
+
+    def roles(self) -> dict[Role, RoleState]:
+        """What is in service, by role, for those who ask from outside."""
+        return {role: self._state_of(role) for role in ROLES}
+
+    def _state_of(self, role: Role) -> RoleState:
+        bundle, (pointer, _) = self._held(role), self._tried[role]
+        return RoleState(pointer, bundle.bundle_id if bundle else None, self._refusals[role])
+
+    def _look(self, role: Role) -> _Found:
+        """Find what belongs into service. Changes nothing that a bar reads; never raises."""
+        found = self._look_once(role)
+        while self._has_moved(role, found.pointer):  # the newest wins
+            found = self._look_once(role)
+        return found
+
+    def _look_once(self, role: Role) -> _Found:
+        pointer, refusal = None, None
         try:
-            pointer = self._registry.champion()
-            if pointer is None or pointer == self._tried:
-                return
-            self._tried = pointer
-            self.champion = load_champion(self._registry, pointer)
-        except ShadowgateError as error:
-            serving = self.champion.bundle.bundle_id if self.champion else None
-            if str(error) != self._refusal:  # a damaged pointer is met again at every bar
-                _log.error("bundle_refused", reason=str(error), still_serving=serving)
-            self._refusal = str(error)
+            pointer = self._pointer(role)
+            tried, why_refused = self._tried[role]
+            if pointer is not None and pointer == tried:
+                bundle, refusal = self._held(role), why_refused
+            else:
+                bundle = self._bundle_of(role, pointer)
+        except Exception as error:  # whatever it is, what serves must go on serving
+            bundle = self._held(role)
+            refusal = str(error) if isinstance(error, ShadowgateError) else repr(error)
+        serving = self._serving(bundle) if bundle is not None and role == "champion" else None
+        return _Found(pointer, bundle, serving, refusal)
+
+    def _bundle_of(self, role: Role, pointer: Pointer | None) -> Bundle | None:
+        held = self._held(role)
+        if pointer is None:
+            return held if role == "champion" else None
+        if held is not None and _same_bundle(pointer, self._loaded[role]):
+            return held
+        return load_tried(self._registry, pointer)
+
+    def _serving(self, bundle: Bundle) -> Serving:
+        """With the newest verdict. One that can not be read allows nothing, whatever the last did."""
+        try:
+            report = self._registry.verdict(bundle.manifest)
+            self._verdict_refusal = None
+        except BundleRefused as error:
+            report = None
+            if str(error) != self._verdict_refusal:
+                _log.error("verdict_refused", bundle=bundle.bundle_id, reason=str(error))
+            self._verdict_refusal = str(error)
+        return _serving(bundle, report)
+
+    def _take(self, role: Role, found: _Found) -> None:
+        """Put into service what was found: the only place where a reference is swapped."""
+        before = self._held(role)
+        self._tell(role, found, before)
+        if found.pointer is not None or found.refusal is None:
+            self._tried[role] = found.pointer, found.refusal
+        self._refusals[role] = found.refusal
+        if found.bundle is not before:
+            self._loaded[role] = found.pointer
+        if role == "champion":
+            self._take_champion(found)
+        elif found.bundle is not before:
+            self.challenger = Ensemble(found.bundle) if found.bundle else None
+
+    def _tell(self, role: Role, found: _Found, before: Bundle | None) -> None:
+        # A damaged pointer is met again at every look, and by both roles.
+        if found.refusal is not None and found.refusal not in self._refusals.values():
+            still = before.bundle_id if before else None
+            _log.error("bundle_refused", role=role, reason=found.refusal, still_serving=still)
+        if found.bundle is before:
+            return
+        if found.bundle is None:
+            _log.info("challenger_dismissed", bundle=before.bundle_id if before else None)
         else:
-            self._refusal = None
-            _log.info("bundle_loaded", bundle=pointer.bundle_id, why=pointer.why)
+            why = found.pointer.why if found.pointer else None
+            _log.info("bundle_loaded", role=role, bundle=found.bundle.bundle_id, why=why)
+
+    def _take_champion(self, found: _Found) -> None:
+        bundle, serving, before = found.bundle, found.serving, self.champion
+        if bundle is None or serving is None:
+            return
+        if before is None or before.bundle is not bundle:
+            self.champion = Champion(bundle, Ensemble(bundle), serving)
+            if self.challenger is not None and self.challenger.bundle.bundle_id == bundle.bundle_id:
+                self.challenger = None  # promoted: it is not compared with itself for a single bar
+        elif before.serving != serving:
+            self.champion = replace(before, serving=serving)
+            was, now = before.serving.verdict, serving.verdict
+            _log.info("verdict_changed", bundle=bundle.bundle_id, was=was, now=now)
+
+    def _held(self, role: Role) -> Bundle | None:
+        held = self.champion if role == "champion" else self.challenger
+        return held.bundle if held else None
+
+    def _pointer(self, role: Role) -> Pointer | None:
+        return self._registry.champion() if role == "champion" else self._registry.challenger()
+
+    def _has_moved(self, role: Role, pointer: Pointer | None) -> bool:
+        try:
+            return self._pointer(role) != pointer
+        except ShadowgateError:
+            return False  # the next look will say so
 
 
-def load_champion(registry: Registry, pointer: Pointer) -> Champion:
-    """The bundle that `pointer` names, tried in a child first. Raises BundleRefused or WrongUse."""
+def load_tried(registry: Registry, pointer: Pointer) -> Bundle:
+    """The bundle that `pointer` names, tried in a child first and warm.
+
+    Raises BundleRefused or WrongUse, the former also where a later verdict can not be read.
+    """
     folder = registry.bundle_folder(pointer)
     canary = check_in_child(folder)
     if canary.refusal is not None:
         raise BundleRefused(folder.name, "a bundle that repeats its golden answers", canary.refusal)
     bundle = load_bundle(folder)
-    serving = _serving(bundle, registry.verdict(bundle.manifest))
-    return Champion(bundle, Ensemble(bundle), serving)
+    registry.verdict(bundle.manifest)
+    golden = Golden.decode(bundle.golden)
+    answer_golden(bundle, golden.bars, golden.open_time_ms)  # the first bar must not be the slow one
+    return bundle
+
+
+def _same_bundle(one: Pointer, other: Pointer | None) -> bool:
+    if other is None:
+        return False
+    return (one.bundle_id, one.manifest_sha256) == (other.bundle_id, other.manifest_sha256)
 
 
 def _serving(bundle: Bundle, report: GateReport | None) -> Serving:

@@ -70,6 +70,10 @@ _SYMBOLS = Kind("different symbols such as BTC/USDT,ETH/USDT", _read_symbols, ",
 _TIMEFRAME = Kind("a timeframe such as 15m, 1h or 1d", _read_timeframe, lambda frame: frame.name)
 _SOURCE = _matching("ccxt|socket|redis|replay", "ccxt, socket, redis or replay")
 _EXCHANGE = _matching("[a-z][a-z0-9]*", "the name of an exchange in ccxt, such as binance")
+_MAYBE_A_PATH = Kind(
+    "nothing, or a path of at most 4095 bytes",
+    lambda text: text if len(text.encode()) <= 4095 else None,
+)
 _URL = _matching(r"|https?://[^\s]+", "nothing, or an address such as https://mirror.example")
 _CRON = _matching(r"[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}", "five cron fields such as 17 3 * * 0")
 
@@ -91,6 +95,7 @@ class Settings:
     exchange_url: Annotated[str, _URL] = ""
     source: Annotated[SourceName, _SOURCE] = "ccxt"
     models_dir: Annotated[Path, _FOLDER] = Path("models")
+    public_key: Annotated[str, _MAYBE_A_PATH] = ""
     shadow_dir: Annotated[Path, _FOLDER] = Path("data/shadow")
     candles_dir: Annotated[Path, _FOLDER] = Path("data/candles")
     socket: Annotated[Path, _path(_MAX_SOCKET_BYTES)] = Path("run/plugin.sock")

@@ -66,7 +66,7 @@ def bar_record(answer: Answer, flags: dict[str, str]) -> BarRecord:
         ),
         host_signal=None,
         champion=decision.bundle_id,
-        challenger=None,
+        challenger=answer.challenger,
         flags=flags,
         feature_hash=decision.feature_hash,
         latency_us=decision.latency_us,

@@ -20,6 +20,7 @@ from plugin.app import App
 from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
+from plugin.challenger import REPLAY_DEADLINE_S
 from plugin.clock import ReplayClock, utc_minute, utc_text
 from plugin.command_line import NO, YES, add_command, print_json, utc_ms
 from plugin.errors import WrongUse
@@ -27,10 +28,12 @@ from plugin.logs import configure_logs
 from plugin.reloader import Champion
 from plugin.settings import LiveFlags, load_settings
 from plugin.sources.base import BarSource
+from plugin.sources.paced import PacedSource
 from plugin.sources.replay import ReplaySource
 
 _DAY_MS = 86_400_000
 _MAX_DAYS = 36_500
+_MAX_PACE = 100_000
 Tally: TypeAlias = "Counter[tuple[str, str]]"
 """How often each mode and action was answered."""
 _EPILOG = """\
@@ -39,7 +42,8 @@ example:
 
 The symbols, the timeframe and the folders of models and records are those of .env and the
 environment (docs/settings.md). A replay that was stopped goes on with the same command: a bar
-that is recorded is not recorded twice.
+that is recorded is not recorded twice. A slow one, with --bars-per-second, can be told to reload
+like a live process.
 exit codes: 0 replayed, 1 records could not be written, 2 wrong use or no such bars, 130 stopped
 """
 
@@ -54,6 +58,9 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "--since", type=utc_ms, metavar="DATE", help="first bar, UTC, instead of --days"
     )
     parser.add_argument("--until", type=utc_ms, metavar="DATE", help="end, UTC (default: all there is)")
+    parser.add_argument(
+        "--bars-per-second", type=_pace, metavar="N", help="replay slowly (default: as fast as it can)"
+    )
     parser.add_argument("--env", type=Path, default=Path(".env"), help="(default: .env)")
     parser.set_defaults(run=run)
 
@@ -75,11 +82,20 @@ def run(args: argparse.Namespace) -> int:
 
     def open_source(symbols: Sequence[str]) -> BarSource:
         candles = [store.read(args.venue, timeframe.name, symbol) for symbol in symbols]
-        return ReplaySource(candles, since_ms, until_ms, clock)
+        source = ReplaySource(candles, since_ms, until_ms, clock)
+        return source if args.bars_per_second is None else PacedSource(source, args.bars_per_second)
 
     simulated = args.venue == SIMULATED_VENUE
     exchange = SIMULATED_VENUE if simulated else settings.exchange
-    app = App(LiveFlags(args.env, os.environ), open_source, clock, exchange)
+    app = App(
+        LiveFlags(args.env, os.environ),
+        open_source,
+        clock,
+        exchange,
+        challenger_deadline_s=REPLAY_DEADLINE_S,
+        # A fast replay must not be taken for the live process beside it.
+        state_folder=settings.socket.parent if args.bars_per_second is not None else None,
+    )
     n_bars = (until_ms - since_ms) // timeframe.length_ms * len(settings.symbols)
     tally = _replay(app, n_bars, "SIMULATED bars" if simulated else "bars", quiet=args.json)
     _say(args, app, tally, since_ms, until_ms, simulated)
@@ -87,13 +103,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _days(text: str) -> float:
+    return _within(text, _MAX_DAYS, "days")
+
+
+def _pace(text: str) -> float:
+    return _within(text, _MAX_PACE, "bars per second")
+
+
+def _within(text: str, most: int, what: str) -> float:
     try:
-        days = float(text)
+        number = float(text)
     except ValueError:
-        days = math.nan
-    if not 0 < days <= _MAX_DAYS:
-        raise argparse.ArgumentTypeError(f"expected 0 to {_MAX_DAYS:,} days, was {text!r}")
-    return days
+        number = math.nan
+    if not 0 < number <= most:
+        raise argparse.ArgumentTypeError(f"expected 0 to {most:,} {what}, was {text!r}")
+    return number
 
 
 def _replay(app: App, n_bars: int, what: str, *, quiet: bool) -> Tally:

@@ -36,6 +36,12 @@ def test_what_is_no_number_is_no_evidence(comparison: Comparison, value: float |
     assert result.sentence == "share of rain: not measured"
 
 
+@pytest.mark.parametrize("comparison", [at_least, above, below, at_most])
+def test_why_a_value_is_not_known_is_said(comparison: Comparison) -> None:
+    result = comparison("any", "live", None, LIMIT, "share of rain", "it did not rain")
+    assert result.sentence == "share of rain: it did not rain"
+
+
 @pytest.mark.parametrize(
     ("comparison", "limit"),
     [(at_least, ">= 0.5"), (above, "> 0.5"), (below, "< 0.5"), (at_most, "<= 0.5")],

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from gates import check
 from gates.rendering import show_report
+from gates.runner import run_gates
 from plugin.command_line import run_command
 from plugin.manifest import GateReport
 from plugin.registry import Registry
 from tests.support.bundles import bundle_of, flip_byte, read_manifest, reseal
-from tests.support.candidates import good_figures
+from tests.support.candidates import make_fit_for_live
 from tests.support.records import bar, write_log
 
 N_BARS = 30
@@ -28,7 +29,7 @@ NOW = "2025-01-02T06:00"
 def bundle(models: Path) -> Path:
     """A bundle whose training figures pass every gate."""
     folder = bundle_of(models)
-    reseal(folder, metrics={"5": good_figures()}, venue="binance_spot")
+    make_fit_for_live(folder)
     return folder
 
 
@@ -109,6 +110,7 @@ def test_json_is_the_report(bundle: Path, shadow: Path, capsys: pytest.CaptureFi
     assert said["stored_at"] == str(stored(bundle))
     assert {result["verdict"] for result in said["results"]} == {"pass"}
     assert set(said["results"][0]) == {"name", "level", "value", "limit", "verdict", "sentence"}
+    assert said["changed_limits"] == {}
 
 
 def test_the_stored_verdict_is_what_the_live_process_reads(
@@ -170,3 +172,84 @@ def test_a_narrow_screen_still_shows_every_gate(bundle: Path) -> None:
     screen = io.StringIO()
     show_report(Console(width=60, file=screen), report)
     assert all(result.name in screen.getvalue() for result in report.results)
+
+
+@pytest.fixture
+def limits(tmp_path: Path) -> Path:
+    path = tmp_path / "strict.toml"
+    path.write_text("stack_auc = 0.99\n[member_auc]\nxgb = 0.4\n")
+    return path
+
+
+def test_changed_limits_are_held_and_named(
+    bundle: Path, shadow: Path, limits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asking = ["--shadow-dir", str(shadow), "--now", NOW, "--limits", str(limits)]
+    assert run(bundle, *asking) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    changed = "member_auc.xgb 0.4 instead of 0.5, stack_auc 0.99 instead of 0.58"
+    assert f"limits changed: {changed}" in printed
+    assert "missing for live: performance_stack" in printed
+    report = msgspec.json.decode(stored(bundle).read_bytes(), type=GateReport)
+    assert report.changed_limits["stack_auc"] == "0.99 instead of 0.58"
+
+
+def test_limits_of_the_working_directory_are_found(
+    bundle: Path, limits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits.rename(limits.with_name("limits.toml"))
+    monkeypatch.chdir(limits.parent)
+    assert run(bundle, "--json") == 1
+    assert set(json.loads(capsys.readouterr().out)["changed_limits"]) == {"member_auc.xgb", "stack_auc"}
+
+
+def test_limits_that_can_not_be_understood_are_exit_code_2(
+    bundle: Path, limits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits.write_text("stack_uac = 0.5\n")
+    assert run(bundle, "--limits", str(limits)) == 2
+    assert "did you mean stack_auc?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("gates", "code"),
+    [
+        (["seen"], 0),
+        (["seen", "performance_stack"], 1),
+        (["performance_lgb", "shadow_evidence"], 3),
+        (["sen"], 2),
+    ],
+)
+def test_some_gates_alone_tell_nothing_of_the_level_and_are_not_stored(
+    bundle: Path,
+    shadow: Path,
+    limits: Path,
+    capsys: pytest.CaptureFixture[str],
+    gates: list[str],
+    code: int,
+) -> None:
+    before = sorted(path.name for path in bundle.parent.parent.iterdir())
+    named = [word for gate in gates for word in ("--gate", gate)]
+    asking = [*named, "--limits", str(limits)]
+    assert run(bundle, *asking) == code
+    assert "fit for" not in capsys.readouterr().out
+    assert run(bundle, *asking, "--json") == code
+    said = capsys.readouterr().out
+    if code != 2:
+        assert json.loads(said)["level"] is None
+        assert [one["name"] for one in json.loads(said)["results"]] == gates
+    run(bundle, "--gate", "seen", "--shadow-dir", str(shadow), "--now", NOW)
+    assert sorted(path.name for path in bundle.parent.parent.iterdir()) == before
+
+
+def test_a_wide_screen_shows_value_and_limit_once(bundle: Path) -> None:
+    screen = io.StringIO()
+    show_report(Console(width=100, file=screen, highlight=False), run_gates(bundle, now_ms=0))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "…" not in screen.getvalue()
+    (line,) = [line for line in lines if line.strip().startswith("performance_stack")]
+    assert line.split()[:3] == ["performance_stack", "live", "pass"]
+    assert line.split()[4:7] == [">=", "0.58", "AUC"]
+    assert "expected >= 0.58" not in screen.getvalue()
+    assert float(line.split()[3]) > 0.58

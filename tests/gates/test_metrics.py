@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gates.metrics import Figures, Metrics, worst
-from tests.support.candidates import SYMBOLS, candidate, damaged_candidate, good_figures, put
+from gates.metrics import Metrics, read_metrics, worst
+from tests.support.candidates import candidate, damaged_candidate, good_figures, put
 
 
 def test_the_worst_is_the_lowest_or_the_highest() -> None:
@@ -28,18 +28,13 @@ def test_of_nothing_there_is_no_worst() -> None:
     assert worst([]) is None
 
 
-def test_the_figures_of_the_primary_horizon_are_read() -> None:
-    metrics = candidate(good_figures()).metrics()
-    assert metrics.oof_rows == 30_000
-    assert [fold.auc["stack"] for fold in metrics.folds] == [None, 0.55, 0.61, 0.59]
-    stack = metrics.of_symbols("stack")
-    assert list(stack) == list(SYMBOLS)
-    assert stack["BTC/USDT"].share_within_middle == 0.9
-
-
-def test_a_symbol_without_a_source_has_empty_figures() -> None:
-    figures = put(good_figures(), ("symbols", "ETH/USDT"), {})
-    assert candidate(figures).metrics().of_symbols("stack")["ETH/USDT"] == Figures()
+def test_the_figures_of_every_horizon_are_read() -> None:
+    figures = put(good_figures(), ("symbols", "BTC/USDT", "reversal", "auc"), 0.51)
+    by_horizon = candidate(put(figures, ("seen_auc", "xgb"), None)).metrics()
+    assert list(by_horizon) == [5, 12]
+    assert by_horizon[5].symbols["BTC/USDT"]["reversal"].auc == 0.51
+    assert by_horizon[5].seen_auc == {"lgb": 0.7, "xgb": None, "cross": 0.7}
+    assert by_horizon[12].symbols["BTC/USDT"]["reversal"].auc == 0.53
 
 
 @pytest.mark.parametrize(
@@ -47,22 +42,20 @@ def test_a_symbol_without_a_source_has_empty_figures() -> None:
     [
         (("symbols",), []),
         (("symbols", "BTC/USDT"), None),
-        (("symbols", "BTC/USDT", "stack", "auc"), "0.9"),
-        (("symbols", "BTC/USDT", "stack", "auc"), True),
-        (("folds",), {}),
-        (("folds", 1), {}),
-        (("oof_rows",), 30_000.5),
-        (("mean_fold_auc",), [0.6]),
+        (("symbols", "BTC/USDT", "reversal", "auc"), "0.9"),
+        (("symbols", "BTC/USDT", "reversal", "auc"), True),
+        (("seen_auc",), [0.6]),
+        (("seen_auc", "lgb"), "0.6"),
     ],
 )
 def test_figures_of_another_shape_count_as_none_at_all(path: tuple[Any, ...], value: object) -> None:
-    assert candidate(put(good_figures(), path, value)).metrics() == Metrics()
+    assert read_metrics(put(good_figures(), path, value)) == Metrics()
 
 
 @pytest.mark.parametrize("figures", [None, [], "none", {}])
 def test_where_there_are_no_figures_there_are_none(figures: object) -> None:
-    assert candidate(figures).metrics() == Metrics()
+    assert read_metrics(figures) == Metrics()
 
 
 def test_a_bundle_that_is_not_intact_has_no_figures() -> None:
-    assert damaged_candidate().metrics() == Metrics()
+    assert damaged_candidate().metrics() == {}

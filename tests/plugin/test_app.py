@@ -2,8 +2,8 @@
 
 import asyncio
 import gc
-import hashlib
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,24 +12,31 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from plugin.answer import Answer
 from plugin.app import App
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
+from plugin.challenger import REPLAY_DEADLINE_S
 from plugin.clock import ReplayClock
-from plugin.manifest import MANIFEST_FILE, MANIFEST_HASH_FILE, Manifest, encode_manifest
+from plugin.durable import replace_file
+from plugin.ensemble import Ensemble
+from plugin.manifest import GateReport
 from plugin.predictors.trees import Trees
-from plugin.registry import Registry
+from plugin.registry import Registry, Role
+from plugin.serving_state import RoleState
 from plugin.settings import LiveFlags
 from plugin.sources import BarSource, ReplaySource
 from shadow.errors import LogInUse
 from shadow.record import BarRecord
 from shadow.writer import ShadowWriter
 from tests.support.bars import HOURLY
-from tests.support.live import FOLLOWED, champion_of, read_records, with_models
-from tests.support.scripted_source import ScriptedSource
+from tests.support.bundles import add_twin, appoint, bundle_of, flip_byte, reseal
+from tests.support.live import FOLLOWED, SERVED, champion_of, read_records, with_models
+from tests.support.scripted_source import ScriptedSource, until
 from tests.support.small_training import END_MS, SmallTraining
+from tests.support.twins import add_other, appoint_challenger
 
 N_BARS = 40
 SINCE_MS = END_MS - N_BARS * HOURLY.length_ms
@@ -45,6 +52,7 @@ class Running:
 
     def __init__(self, training: SmallTraining, folder: Path, happens: Happens) -> None:
         self.env, self.shadow, self.models = folder / ".env", folder / "shadow", folder / "models"
+        self.run_folder = folder / "run"
         shutil.copytree(training.models, self.models, dirs_exist_ok=True)
         self.registry = Registry(self.models)
         self.happens = happens
@@ -63,7 +71,22 @@ class Running:
             candles = [self.store.read(SIMULATED_VENUE, HOURLY.name, symbol) for symbol in symbols]
             return ScriptedSource(ReplaySource(candles, SINCE_MS, END_MS, clock), self.happens)
 
-        return App(LiveFlags(self.env, self.environ), open_source, clock, SIMULATED_VENUE)
+        self.last = App(
+            LiveFlags(self.env, self.environ),
+            open_source,
+            clock,
+            SIMULATED_VENUE,
+            challenger_deadline_s=REPLAY_DEADLINE_S,
+            state_folder=self.run_folder,
+        )
+        return self.last
+
+    @property
+    def serving_id(self) -> str | None:
+        return self.role("champion").bundle
+
+    def role(self, role: Role) -> RoleState:
+        return self.last.reloader.roles()[role]
 
     def records(self) -> list[BarRecord]:
         return [record for record in read_records(self.shadow) if isinstance(record, BarRecord)]
@@ -168,53 +191,136 @@ def test_a_broken_file_keeps_the_last_good_flags(running):
     assert changes(records, lambda record: record.mode) == ["shadow"]
 
 
-def second_bundle(registry: Registry) -> str:
-    """The bundle that serves once more, made a second later by name."""
-    champion = registry.champion()
-    assert champion is not None
-    source = registry.bundles / champion.bundle_id
-    manifest = msgspec.json.decode((source / MANIFEST_FILE).read_bytes(), type=Manifest)
-    bundle_id = f"20990101T000000Z-{manifest.content_hash[:12]}"
-    text = encode_manifest(msgspec.structs.replace(manifest, bundle_id=bundle_id))
-    shutil.copytree(source, registry.bundles / bundle_id)
-    (registry.bundles / bundle_id / MANIFEST_FILE).write_bytes(text)
-    hash_line = f"{hashlib.sha256(text).hexdigest()}  {MANIFEST_FILE}\n"
-    (registry.bundles / bundle_id / MANIFEST_HASH_FILE).write_text(hash_line)
-    return bundle_id
-
-
-def appoint(registry: Registry, bundle_id: str) -> None:
-    registry.appoint(bundle_id, at="2099-01-01T00:00:00Z", who="test", why="a test")
-
-
 def test_a_champion_swapped_between_two_bars_is_named_by_the_records_it_answered(running):
-    first, second = running.registry.champion().bundle_id, second_bundle(running.registry)
-    running.happens = {10: lambda: appoint(running.registry, second)}
+    first, second = bundle_of(running.models).name, add_other(running.models)
+    running.happens = {
+        10: lambda: appoint(running.models, second),
+        20: lambda: until(lambda: running.serving_id == second.name),
+    }
     records = running.run()
-    assert changes(records, lambda record: record.champion) == [first, second]
-    assert sum(record.champion == first for record in records) == 2 * 11
+    assert changes(records, lambda record: record.champion) == [first, second.name]
+    assert {record.champion for record in records[: 2 * 10]} == {first}
+    assert {record.champion for record in records[2 * 20 :]} == {second.name}
     assert {record.ml_reason for record in records} == {"ok"}
+    assert len(records) == 2 * N_BARS
 
 
 def test_a_damaged_bundle_does_not_replace_the_one_that_serves(running):
-    first, second = running.registry.champion().bundle_id, second_bundle(running.registry)
-    damaged = running.registry.bundles / second / "meta.json"
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b" ")
-    running.happens = {10: lambda: appoint(running.registry, second)}
-    records = running.run()
+    first, second = bundle_of(running.models).name, add_twin(running.models)
+    flip_byte(second / "meta.json", 9)
+    running.happens = {
+        10: lambda: appoint(running.models, second),
+        20: lambda: until(lambda: running.role("champion").refusal),
+    }
+    with capture_logs() as logged:
+        records = running.run()
     assert changes(records, lambda record: record.champion) == [first]
     assert {record.ml_reason for record in records} == {"ok"}
+    (refused,) = (line for line in logged if line["event"] == "bundle_refused")
+    assert (refused["still_serving"], refused["role"]) == (first, "champion")
 
 
 def test_without_a_bundle_it_runs_and_the_first_one_waits_for_its_companions(running):
-    pointer = running.registry.champion()
+    bundle = bundle_of(running.models)
     (running.models / "champion").unlink()
-    running.happens = {10: lambda: appoint(running.registry, pointer.bundle_id)}
-    records = running.run()
+    running.happens = {
+        10: lambda: appoint(running.models, bundle),
+        20: lambda: until(lambda: running.serving_id == bundle.name),
+    }
+    with capture_logs() as logged:
+        records = running.run()
     reasons = changes(records, lambda record: record.ml_reason)
     assert reasons == ["no_bundle", f"companion_missing:{FOLLOWED[0]}"], (
         "followed from the next start on"
     )
+    (warned,) = (line for line in logged if line["event"] == "companions_need_restart")
+    assert (warned["role"], warned["symbols"]) == ("champion", sorted(FOLLOWED))
+
+
+def test_a_later_verdict_counts_without_another_bundle(running):
+    def pass_all() -> None:
+        place = running.registry.verdict_file(running.serving_id)
+        place.parent.mkdir()
+        replace_file(place, msgspec.json.encode(GateReport(level="live", results=())))
+
+    models: list[object] = []
+    running.environ["ML_ENABLE_STACKING"] = "1"
+    running.happens = {
+        5: lambda: models.append(running.last.reloader.champion.ensemble),
+        10: pass_all,
+        20: lambda: until(lambda: running.last.reloader.champion.serving.verdict == "live"),
+        30: lambda: models.append(running.last.reloader.champion.ensemble),
+    }
+    records = running.run()
+    assert changes(records, lambda record: record.mode) == ["shadow", "live"]
+    assert models[0] is models[1], "the models were not read again"
+
+
+def test_a_challenger_is_recorded_from_the_first_bar_and_dismissed_while_it_runs(running):
+    other = add_other(running.models)
+    appoint_challenger(running.models, other)
+    running.happens = {
+        10: lambda: running.registry.dismiss(at="2099-01-01T00:00:00Z", who="a test", why="enough"),
+        20: lambda: until(lambda: running.last.reloader.challenger is None),
+    }
+    records = running.run()
+    names = changes(records, lambda record: record.challenger.bundle if record.challenger else None)
+    assert names == [other.name, None]
+    assert records[0].challenger.reason == "ok"
+    assert records[0].challenger.meta_p != records[0].meta_p
+
+
+def test_a_challenger_that_becomes_champion_is_not_compared_with_itself(running):
+    first, other = bundle_of(running.models).name, add_other(running.models)
+    appoint_challenger(running.models, other)
+    running.happens = {
+        10: lambda: appoint(running.models, other),
+        20: lambda: until(lambda: running.serving_id == other.name),
+    }
+    pairs = changes(
+        running.run(), lambda record: (record.champion, record.challenger and record.challenger.bundle)
+    )
+    for_a_moment = [(first, None)] if (first, None) in pairs else []
+    assert pairs == [(first, other.name), *for_a_moment, (other.name, None)]
+
+
+def test_a_challenger_that_compares_with_what_can_not_be_had_keeps_nobody_from_serving(running):
+    other = add_other(running.models)
+    strange = dict.fromkeys(SERVED, ("NONE/USDT", *FOLLOWED))
+    reseal(other, companions=strange)
+    appoint_challenger(running.models, other)
+    with capture_logs() as logged:
+        records = running.run()
+    assert {record.ml_reason for record in records} == {"ok"}
+    assert {record.challenger.reason for record in records} == {"companion_missing:NONE/USDT"}
+    (warned,) = (line for line in logged if line["event"] == "companions_need_restart")
+    assert (warned["role"], warned["symbols"]) == ("challenger", ["NONE/USDT"])
+
+
+def test_stopped_while_the_challenger_is_asked_the_answers_are_recorded(running):
+    appoint_challenger(running.models, add_other(running.models))
+    app = running.app()
+    asked = asyncio.Event()
+
+    class Stuck(Ensemble):
+        def predict(self, symbols, rows):
+            loop.call_soon_threadsafe(asked.set)
+            time.sleep(5)
+            return super().predict(symbols, rows)
+
+    async def stopped() -> None:
+        nonlocal loop
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(app.run(running.answered.extend))
+        await asked.wait()
+        task.cancel()
+        await task
+
+    loop: asyncio.AbstractEventLoop
+    app.reloader.challenger = Stuck(app.reloader.challenger.bundle)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stopped())
+    assert len(running.records()) == len(running.answered) == 2
 
 
 @pytest.mark.parametrize("number", [0, 7])

@@ -62,7 +62,7 @@ def test_one_changed_byte_in_any_file_is_refused_with_its_name(bundle: Path) -> 
             assert name in str(refusal_of(bundle)), position
             (bundle / name).write_bytes(original)
         n_files += 1
-    assert n_files == 13
+    assert n_files == 14
     load_bundle(bundle)
 
 
@@ -182,8 +182,13 @@ def test_a_bundle_under_another_name_is_refused(bundle: Path) -> None:
 
 
 def test_a_newer_format_is_refused_whatever_else_it_holds(bundle: Path) -> None:
-    seal_text(bundle, b'{"format_version": 2, "news": {}}')
-    assert "manifest.json: expected format version 1, was 2" in str(refusal_of(bundle))
+    seal_text(bundle, b'{"format_version": 3, "news": {}}')
+    assert "manifest.json: expected format version 2, was 3" in str(refusal_of(bundle))
+
+
+def test_an_older_format_is_refused(bundle: Path) -> None:
+    rewrite_manifest(bundle, lambda parts: parts.update(format_version=1))
+    assert "manifest.json: expected format version 2, was 1" in str(refusal_of(bundle))
 
 
 @pytest.mark.parametrize(
@@ -193,8 +198,8 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(bundle: Path) -> None:
         b"{}",
         b"[]",
         b"\xff\xfe",
-        b'{"format_version": "1"}',
-        b'{"format_version": 1}',
+        b'{"format_version": "2"}',
+        b'{"format_version": 2}',
         b"[" * 100_000,
     ],
     ids=["empty", "no keys", "a list", "no text", "a text version", "only a version", "brackets"],

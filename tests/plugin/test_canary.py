@@ -10,10 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plugin import canary
 from plugin.bundle import load_bundle
-from plugin.canary import TOLERANCE, Golden, answer_golden, check_in_child, largest_difference
+from plugin.canary import (
+    TOLERANCE,
+    Golden,
+    answer_golden,
+    check_in_child,
+    differs_most,
+    largest_difference,
+)
 from plugin.errors import BundleRefused
-from tests.support.bundles import bundle_of, flip_byte, reseal
+from tests.support.bundles import bundle_of, flip_byte, read_manifest, reseal
 
 
 @pytest.fixture
@@ -45,6 +53,41 @@ def test_an_intact_bundle_repeats_its_answers(bundle: Path) -> None:
     assert report.bundle_id == bundle.name
     assert report.largest_difference is not None
     assert report.largest_difference <= TOLERANCE
+    assert (report.differs_most, report.differs_at) in {("xgb", horizon) for horizon in (5, 12, 24)}
+
+
+def test_what_a_row_and_the_bundle_cost_is_said(bundle: Path) -> None:
+    """A machine can be busy: orders of magnitude, not times."""
+    report = check_in_child(bundle)
+    assert report.row_microseconds is not None
+    assert 1.0 < report.row_microseconds < 1e6
+    assert report.memory_bytes is not None
+    assert 0 <= report.memory_bytes < 2**30
+
+
+def test_resident_memory_is_what_a_process_holds() -> None:
+    before = canary._resident_bytes()
+    held = np.ones(8 * 2**20)
+    assert canary._resident_bytes() - before > 0.9 * held.nbytes
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "where"),
+    [
+        ("rows", (2, 7), ("features", None)),
+        ("members", (2, 1, 2), ("xgb", 24)),
+        ("members", (0, 2, 0), ("cross", 5)),
+        ("stacked", (1, 1), ("stack", 12)),
+    ],
+)
+def test_the_place_of_the_largest_difference_is_told(
+    bundle: Path, golden: Golden, part: str, place: tuple[int, ...], where: tuple[str, int | None]
+) -> None:
+    changed = getattr(golden, part).copy()
+    changed[place] += 0.25
+    other = dataclasses.replace(golden, **{part: changed})
+    assert differs_most(golden, other, read_manifest(bundle)) == where
+    assert largest_difference(golden, other) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("part", ["rows", "members", "stacked"])
@@ -83,7 +126,7 @@ def test_other_golden_answers_are_refused(bundle: Path, golden: Golden) -> None:
 def test_another_model_than_the_answers_are_of_is_refused(bundle: Path) -> None:
     (bundle / "lgb_h5.txt").write_bytes((bundle / "lgb_h12.txt").read_bytes())
     reseal(bundle)
-    assert "apart" in refusal_of(bundle)
+    assert "apart, most of all lgb at 5 bars" in refusal_of(bundle)
 
 
 def test_bars_that_give_no_features_are_refused(bundle: Path, golden: Golden) -> None:

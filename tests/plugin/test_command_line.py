@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from types import ModuleType
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin.command_line import add_command, print_json, run_command, utc_ms
+from plugin.command_line import LazyCommand, add_command, print_json, run_command, utc_ms
 from plugin.errors import BundleRefused, WrongUse
 from shadow.errors import LogUnusable
 
@@ -80,6 +81,71 @@ def test_a_wrong_word_is_exit_code_2(arguments: list[str], capsys: pytest.Captur
         run_command("python -m any", "It tries.", [command(lambda _: 0)], arguments)
     assert ended.value.code == 2
     assert "usage: python -m any" in capsys.readouterr().err
+
+
+LAZY = LazyCommand("try", "try it", "a_lazy_command", extra="more")
+OTHER = LazyCommand("other", "do something else", "no_such_module", extra="more")
+
+
+def run_lazy(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[argparse.Namespace], int], *arguments: str
+) -> int:
+    """With two commands, of which only the first has a module."""
+    monkeypatch.setitem(sys.modules, LAZY.module, command(run))
+    return run_command("python -m any", "It tries.", [LAZY, OTHER], list(arguments))
+
+
+def test_a_lazy_command_is_imported_when_it_is_asked_for_and_no_other_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_lazy(monkeypatch, lambda args: 1 + args.json, "try", "--json") == 2
+    with pytest.raises(SystemExit) as ended:
+        run_lazy(monkeypatch, lambda _: 0, "--help")
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "try it" in printed
+    assert "do something else" in printed
+
+
+def test_a_lazy_command_reads_its_arguments_from_the_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, LAZY.module, command(lambda args: 7 + args.json))
+    monkeypatch.setattr(sys, "argv", ["any", "try", "--json"])
+    assert run_command("python -m any", "It tries.", [LAZY, OTHER]) == 8
+
+
+def importing(name: str) -> Callable[[argparse.Namespace], int]:
+    def run(_: argparse.Namespace) -> int:
+        __import__(name)
+        return 0
+
+    return run
+
+
+def test_where_an_extra_is_missing_it_says_which(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_lazy(monkeypatch, lambda _: 0, "other") == 2
+    assert run_lazy(monkeypatch, importing("no_such_module.part"), "try") == 2
+    assert capsys.readouterr().err == (
+        "expected what `other` needs, was no no_such_module; pip install 'shadowgate[more]'\n"
+        "expected what `try` needs, was no no_such_module; pip install 'shadowgate[more]'\n"
+    )
+
+
+@pytest.mark.parametrize("ours", ["plugin.no_such_part", "training.no_such_part"])
+def test_a_module_of_our_own_that_is_missing_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, ours: str
+) -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_part"):
+        run_lazy(monkeypatch, importing(ours), "try")
+
+
+def test_a_missing_module_that_no_extra_would_bring_is_not_hidden() -> None:
+    for commands in ([LazyCommand("try", "try it", "no_such_module")], [command(importing("no_such"))]):
+        with pytest.raises(ModuleNotFoundError, match="no_such"):
+            run_command("python -m any", "It tries.", commands, ["try"])
 
 
 def test_help_ends_with_the_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def test_time_revision_and_gates_lie_outside_the_hash(manifest: Manifest, field:
 
 def test_everything_else_lies_within(manifest: Manifest) -> None:
     changes = {
-        "format_version": 2,
+        "format_version": 3,
         "venue": "another",
         "symbols": ("DOGE/USDT",),
         "timeframe": "4h",
@@ -57,6 +57,7 @@ def test_everything_else_lies_within(manifest: Manifest) -> None:
         "members": manifest.members[1:],
         "meta_file": "another",
         "golden_file": "another",
+        "evidence_file": "another",
         "files": {**manifest.files, "meta.json": FileEntry(sha256="0" * 64, bytes=1)},
         "libraries": {},
         "bars": {},

@@ -1,5 +1,6 @@
 """Who serves, since when and why; and nothing that is damaged is taken for nothing."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from plugin.errors import BundleRefused, WrongUse
 from plugin.manifest import GateReport, GateResult
 from plugin.registry import Pointer, Registry
 from tests.support.bundles import AT, add_twin, bundle_of, flip_byte, read_manifest
+from tests.support.promotions import BY, add_candidate, challenge
 
 REPORT = GateReport(
     level="shadow",
@@ -177,3 +179,29 @@ def test_a_damaged_later_report_is_refused_and_the_earlier_one_does_not_stand_in
     place.write_bytes(damage)
     with pytest.raises(BundleRefused, match="a gate report"):
         registry.verdict(manifest)
+
+
+def test_a_move_carries_the_hash_of_the_report_that_stood(registry: Registry) -> None:
+    manifest = read_manifest(bundle_of(registry.folder))
+    within = champion_of(registry).report_sha256
+    canonical = msgspec.json.encode(manifest.gate_report, order="deterministic")
+    assert within == hashlib.sha256(canonical).hexdigest()
+    place = registry.store_verdict(manifest.bundle_id, REPORT)
+    assert place == registry.verdict_file(manifest.bundle_id)
+    assert registry.verdict(manifest) == REPORT
+    later = registry.appoint(manifest.bundle_id, **BY, why="").report_sha256
+    assert later == hashlib.sha256(place.read_bytes()).hexdigest() != within
+
+
+def test_without_a_report_there_is_no_hash_of_one(registry: Registry) -> None:
+    bundle_id = add_candidate(registry.folder, 1, gate_report=None)
+    assert registry.appoint(bundle_id, **BY, why="").report_sha256 is None
+
+
+def test_a_dismissed_challenger_leaves_its_seat(registry: Registry) -> None:
+    second = challenge(registry.folder, 1)
+    moved = registry.dismiss(**BY, why="it is worse")
+    assert moved is not None
+    assert (moved.kind, moved.bundle_id, moved.replaced) == ("dismissed", None, second)
+    assert registry.challenger() is None
+    assert registry.dismiss(**BY, why="") is None

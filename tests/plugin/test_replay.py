@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -6,7 +7,7 @@ from plugin.bar import Timeframe
 from plugin.candles import ABSENT, Candles
 from plugin.clock import ReplayClock
 from plugin.errors import WrongUse
-from plugin.sources import BarSource, ReplaySource
+from plugin.sources import BarSource, PacedSource, ReplaySource
 from tests.support.bar_source_contract import check_source
 from tests.support.bars import HOURLY, bar_at, candles_of, open_ms
 from tests.support.market_candles import load_candles
@@ -115,6 +116,20 @@ def test_a_symbol_given_twice_and_mixed_timeframes_are_refused():
     for candles in ((BTC, BTC), (BTC, four_hourly)):
         with pytest.raises(WrongUse, match="one timeframe"):
             replay(*candles)
+
+
+def test_a_paced_replay_has_the_same_bars_and_history_after_a_pause_for_each():
+    paces = []
+    for bars_per_second in (10_000.0, 70.0):
+        source, clock = replay(BTC, ETH, since=1)
+        paced = PacedSource(source, bars_per_second)
+        began = time.monotonic()
+        paces.append((drained(paced, clock), time.monotonic() - began))
+        history = asyncio.run(paced.history("BTC/USDT", 10))
+        assert history.bars[4].tolist() == [0]
+    (fast, _), (slow, took_s) = paces
+    assert fast == slow == drained(*replay(BTC, ETH, since=1))
+    assert took_s > 8 / 70
 
 
 @pytest.mark.market

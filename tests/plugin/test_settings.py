@@ -41,7 +41,8 @@ def test_every_flag_of_the_file_arrives_in_its_type(path):
         path,
         "ML_ENABLED=0\nML_ENABLE_STACKING=1\nML_STACKING_MIN_SAMPLES=500\n"
         "ML_SYMBOLS='BTC/USDT, ETH/USDT'\nML_TIMEFRAME=4h\n"
-        "ML_SOURCE=replay\nML_MODELS_DIR=/srv/models\nML_METRICS_PORT=9100\n",
+        "ML_SOURCE=replay\nML_MODELS_DIR=/srv/models\nML_PUBLIC_KEY=/etc/key.pem\n"
+        "ML_METRICS_PORT=9100\n",
     )
     assert load_settings(path, {}) == Settings(
         enabled=False,
@@ -51,6 +52,7 @@ def test_every_flag_of_the_file_arrives_in_its_type(path):
         timeframe=Timeframe.parse("4h"),
         source="replay",
         models_dir=Path("/srv/models"),
+        public_key="/etc/key.pem",
         metrics_port=9100,
     )
 
@@ -84,6 +86,7 @@ def test_the_environment_goes_before_the_file_and_other_variables_are_left_alone
         "ML_EXCHANGE=../x",
         "ML_SOURCE=ccxtpro",
         "ML_MODELS_DIR=",
+        "ML_PUBLIC_KEY=" + "x" * 4096,
         "ML_SOCKET=" + "x" * 108,
         "ML_DECISION_TIMEOUT_MS=0",
         "ML_DECISION_TIMEOUT_MS=60001",
@@ -100,7 +103,14 @@ def test_a_bad_value_is_refused_with_its_flag_and_line(path, line):
 
 
 @pytest.mark.parametrize(
-    "line", ["ML_METRICS_PORT=65535", "ML_DECISION_TIMEOUT_MS=60000", "ML_SOCKET=" + "x" * 107]
+    "line",
+    [
+        "ML_METRICS_PORT=65535",
+        "ML_DECISION_TIMEOUT_MS=60000",
+        "ML_SOCKET=" + "x" * 107,
+        "ML_PUBLIC_KEY=",
+        "ML_PUBLIC_KEY=" + "x" * 4095,
+    ],
 )
 def test_a_value_on_its_limit_is_taken(path, line):
     write(path, line + "\n")
@@ -215,6 +225,7 @@ def test_every_live_flag_and_no_other_takes_effect(path):
         exchange_url="https://mirror.example",
         source="socket",
         models_dir=Path("m"),
+        public_key="k",
         shadow_dir=Path("s"),
         candles_dir=Path("c"),
         socket=Path("p"),

@@ -79,11 +79,13 @@ def appoint(models: Path, bundle: Path, why: str = "to try it") -> None:
 
 
 def add_twin(models: Path) -> Path:
-    """A second intact bundle: the champion's files under a later name. Returns its folder."""
+    """A second intact bundle: the champion's files under a later name, and another seed on paper, so
+    that it counts as another one. Returns its folder."""
     original = bundle_of(models)
     twin = original.with_name("20990101T000000Z-0123456789ab")
     twin.mkdir()
     for path in original.iterdir():
         (twin / path.name).write_bytes(path.read_bytes())
-    reseal(twin, bundle_id=twin.name)
+    settings = {**read_manifest(original).settings, "seed": 1_000}
+    reseal(twin, bundle_id=twin.name, settings=settings)
     return twin

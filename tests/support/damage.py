@@ -1,4 +1,4 @@
-"""Ways in which the text of a model can be spoilt, chosen by a seed."""
+"""Ways in which a file of a bundle can be spoilt, chosen by a seed."""
 
 import random
 import re
@@ -32,6 +32,16 @@ def _repeat_lines(text: bytearray, rng: random.Random) -> None:
     start = rng.randrange(len(lines))
     lines[start:start] = lines[start : start + rng.randrange(1, 60)]
     text[:] = b"\n".join(lines)
+
+
+def _glue(text: bytearray, rng: random.Random) -> None:
+    text[:] = text + text[rng.choice((0, 0, len(text) // 2)) :]
+
+
+def _random_bytes(text: bytearray, rng: random.Random) -> None:
+    start = rng.choice((0, rng.randrange(len(text))))
+    length = rng.choice((8, 200, len(text)))
+    text[start : start + length] = rng.randbytes(len(text[start : start + length]))
 
 
 def _fill(text: bytearray, rng: random.Random) -> None:
@@ -71,15 +81,19 @@ _FAULTS: tuple[Callable[[bytearray, random.Random], None], ...] = (
     _swap_numbers,
     _put_number,
     _line_ends,
+    _glue,
+    _random_bytes,
 )
 
 
-def damaged(text: bytes, seed: int) -> bytes:
-    """`text` with one fault; other seeds give other faults at other places."""
+def damaged(content: bytes, seed: int) -> bytes:
+    """`content` with one fault, never as it was; other seeds give other faults at other places."""
     rng = random.Random(seed)
-    spoilt = bytearray(text)
+    spoilt = bytearray(content)
     try:
         _FAULTS[seed % len(_FAULTS)](spoilt, rng)
     except ValueError:  # no two numbers where it looked
+        _flip(spoilt, rng)
+    while spoilt == content:  # nothing there that this fault could have spoilt, or spoilt twice
         _flip(spoilt, rng)
     return bytes(spoilt)

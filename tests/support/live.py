@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -27,7 +28,7 @@ from plugin.reloader import Champion, Reloader
 from plugin.settings import LiveFlags
 from plugin.shadow_log import ShadowLog
 from shadow.files import day_files
-from shadow.record import AnyRecord, BarRecord, decode_line
+from shadow.record import AnyRecord, BarRecord, MemberRecord, decode_line
 from shadow.writer import ShadowWriter
 from tests.support.bars import HOURLY
 from tests.support.small_training import SETTINGS, SmallTraining
@@ -92,6 +93,7 @@ class Live:
         environ: Mapping[str, str] | None = None,
         served: Sequence[str] = SERVED,
         n_history: int = LOOKBACK_BARS,
+        deadline_s: float = 60.0,
     ) -> None:
         self.store = training.store
         self.env = folder / ".env"
@@ -110,6 +112,7 @@ class Live:
             reloader=self.reloader,
             shadow_log=ShadowLog(self.writer, SIMULATED_VENUE),
             clock=self.clock,
+            challenger_deadline_s=deadline_s,
         )
         for symbol, buffer in self.pipeline.buffers.items():
             candles = stored(self.store, symbol)
@@ -128,9 +131,9 @@ class Live:
         return [self.bar(column, symbol) for symbol in symbols]
 
     def close(self, column: int, batch: Sequence[BarClosed] | None = None) -> list[Answer]:
-        """Let the clock come to the close of a column, answer and record; by default all its bars."""
+        """Let the clock come to the close of a column; answer, challenge and record its bars."""
         answers = self.answer(column, batch)
-        self.pipeline.record(answers)
+        self.pipeline.record(asyncio.run(self.pipeline.challenge(answers)))
         return answers
 
     def answer(self, column: int, batch: Sequence[BarClosed] | None = None) -> list[Answer]:
@@ -155,5 +158,11 @@ def without_timings(record: AnyRecord) -> AnyRecord:
     """A record less what measures the machine."""
     if not isinstance(record, BarRecord):
         return record
-    members = {name: replace(member, us=0.0) for name, member in record.members.items()}
-    return replace(record, members=members, latency_us=0.0)
+    challenger = record.challenger
+    if challenger is not None:
+        challenger = replace(challenger, members=_untimed(challenger.members), us=0.0)
+    return replace(record, members=_untimed(record.members), challenger=challenger, latency_us=0.0)
+
+
+def _untimed(members: Mapping[str, MemberRecord]) -> dict[str, MemberRecord]:
+    return {name: replace(member, us=0.0) for name, member in members.items()}

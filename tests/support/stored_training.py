@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from gates.out_of_fold import OutOfFoldRows
 from plugin.bundle import load_bundle, verify_bundle
 from plugin.candle_store import CandleStore
 from plugin.features.joined import ROW_NAMES, columns_of
@@ -64,5 +65,6 @@ def trained_again(store: Path, bundle_folder: Path) -> Trained:
         models=models,
         meta={int(horizon): model for horizon, model in bundle.meta.horizons.items()},
         metrics=manifest.metrics,
+        evidence=OutOfFoldRows.decode(files[manifest.evidence_file]),
         oof_rows=manifest.oof_rows,
     )

@@ -3,6 +3,7 @@
 import json
 import resource
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -107,6 +108,9 @@ def test_bars_that_are_not_there_are_said_in_one_line(replay, arguments, says):
         ["--days", "two"],
         ["--since", "2024-13-01"],
         ["--until", "yesterday"],
+        ["--bars-per-second", "0"],
+        ["--bars-per-second", "nan"],
+        ["--bars-per-second", "fast"],
         ["--sinse", "2024-12-01"],
     ],
 )
@@ -115,6 +119,19 @@ def test_an_argument_that_makes_no_sense_is_named(replay, arguments):
     assert (code, out) == (2, "")
     assert "error: " in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_a_slow_replay_takes_its_time_and_leaves_no_state_behind(replay, tmp_path):
+    began = time.monotonic()
+    code, out, _ = replay("--venue", "simulated", "--days", "0.5", "--bars-per-second", "48", "--json")
+    assert time.monotonic() - began > 1.0, "48 bars of four symbols"
+    assert (code, json.loads(out)["answered"]) == (0, 24)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_fast_replay_is_not_taken_for_the_live_process(replay, tmp_path):
+    assert replay("--venue", "simulated", "--days", "0.5", "--json")[0] == 0
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_symbol_is_said_in_one_line(replay, monkeypatch):

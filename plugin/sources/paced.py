@@ -1,0 +1,26 @@
+"""How does a replay become as slow as a person who wants to watch it?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from plugin.bar import BarClosed
+from plugin.candles import Candles
+from plugin.sources.base import BarSource
+
+
+class PacedSource:
+    """The batches of another source, with a pause after each: so many bars a second, or fewer."""
+
+    def __init__(self, source: BarSource, bars_per_second: float) -> None:
+        self._source = source
+        self._seconds_a_bar = 1.0 / bars_per_second
+
+    async def batches(self) -> AsyncIterator[list[BarClosed]]:
+        async for batch in self._source.batches():
+            yield batch
+            await asyncio.sleep(len(batch) * self._seconds_a_bar)
+
+    async def history(self, symbol: str, n_bars: int) -> Candles | None:
+        return await self._source.history(symbol, n_bars)
