@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gates.out_of_fold import STACK
 from gates.rendering import show_report
 from plugin.candles import SIMULATED_VENUE
-from training.evaluate import NAIVE, REVERSAL, STACK
+from training.evaluate import NAIVE, REVERSAL
 from training.retrain import Outcome
 
 _N_IMPORTANT = 10
@@ -49,8 +50,7 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
         console.print(_SIMULATED)
     minutes = ", ".join(f"{part} {took:.1f}" for part, took in outcome.record["minutes"].items())
     console.print(f"minutes: {minutes}")
-    champion = " (champion)" if outcome.is_champion else ""
-    console.print(f"bundle:  {outcome.bundle}{champion}", soft_wrap=True)
+    console.print(f"bundle:  {outcome.bundle} ({outcome.role})", soft_wrap=True)
 
 
 def _figures(symbol: str, horizon: int, metrics: Mapping[str, Any], sources: Sequence[str]) -> Table:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from gates.promotion import Standing
 from plugin.durable import replace_file
 from plugin.features.joined import FEATURE_SETS
 from plugin.manifest import MANIFEST_FILE, GateReport
@@ -29,8 +32,21 @@ class Minutes:
         self._since = now
 
 
+@dataclass(frozen=True)
+class Walk:
+    """How a training went. `number` counts all candidates; `reused` are the pieces that were there when
+    it was resumed, `damaged` those that had to be made again."""
+
+    number: int
+    trigger: str
+    role: Standing
+    reused: Sequence[str]
+    damaged: Sequence[str]
+    minutes: Minutes
+
+
 def write_run_record(
-    models_dir: Path, bundle: Path, trained: Trained, report: GateReport, minutes: Minutes
+    models_dir: Path, bundle: Path, trained: Trained, report: GateReport, walk: Walk
 ) -> dict[str, Any]:
     """Write `models/runs/<bundle id>.json` and return what stands in it."""
     manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes())
@@ -45,6 +61,9 @@ def write_run_record(
     )
     record = {
         "bundle_id": bundle.name,
+        "candidate": walk.number,
+        "trigger": walk.trigger,
+        "role": walk.role,
         **{name: manifest[name] for name in from_manifest},
         "members": {
             member.name: {
@@ -62,7 +81,8 @@ def write_run_record(
             for horizon, models in trained.models.items()
         },
         "gate_report": msgspec.to_builtins(report),
-        "minutes": minutes.by_part,
+        "resumed": {"reused": sorted(walk.reused), "damaged": sorted(walk.damaged)},
+        "minutes": walk.minutes.by_part,
     }
     place = models_dir / "runs" / f"{bundle.name}.json"
     place.parent.mkdir(mode=0o700, exist_ok=True)

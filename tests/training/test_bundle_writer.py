@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from os import kill
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy as np
 import pytest
 import xgboost
 
+from gates.measured import Measured
+from gates.out_of_fold import OutOfFoldRows
 from plugin.bundle import load_bundle, verify_bundle
 from plugin.canary import Golden, answer_golden, largest_difference
 from plugin.candle_store import CandleStore
@@ -97,6 +100,39 @@ def test_a_manifest_names_the_libraries_and_the_figures(manifest: Manifest) -> N
     assert set(manifest.metrics) == {"5", "12", "24"}
     assert manifest.oof_rows == manifest.metrics["5"]["oof_rows"] > 0
     assert manifest.gate_report is not None
+
+
+def test_a_bundle_with_a_network_names_what_runs_it(trained: Trained, tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Network:
+        """Any member whose file is called one of onnxruntime; it is not loaded here."""
+
+        name: str = "cross"
+        kind: str = "onnx"
+        feature_set: str = "cross"
+
+    members = [*trained.members[:2], Network()]
+    draft = draft_bundle(tmp_path, replace(trained, members=members), CREATED)
+    manifest, _ = verify_bundle(draft)
+    assert manifest.libraries["onnxruntime"] == version("onnxruntime")
+    assert (draft / "cross_h5.onnx").is_file()
+
+
+def test_the_rows_that_it_was_judged_on_lie_in_the_bundle_and_fit_its_manifest(
+    bundle: Path, manifest: Manifest, small_training: SmallTraining
+) -> None:
+    rows = OutOfFoldRows.decode((bundle / manifest.evidence_file).read_bytes())
+    rows.check(manifest)
+    measured = Measured(rows, manifest.primary_horizon, HOUR_MS)
+    figures = small_training.outcome.record["metrics"]["5"]
+    for number, symbol in enumerate(measured.symbols):
+        said = figures["symbols"][symbol]["stack"]
+        assert measured.stack_auc[number].estimate == pytest.approx(said["auc"], abs=1e-6)
+        assert measured.stack_auc[number].low == pytest.approx(said["auc_low"], abs=1e-6)
+        assert measured.stack_brier[number].score == pytest.approx(said["brier"], abs=1e-6)
+    for name in manifest.member_names:
+        by_fold = [fold["auc"][name] for fold in figures["folds"]]
+        assert measured.block_aucs(name) == pytest.approx(by_fold, abs=1e-6)
 
 
 def test_an_id_sorts_by_time_and_ends_with_the_content_hash(bundle: Path, manifest: Manifest) -> None:

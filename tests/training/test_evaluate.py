@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from gates.out_of_fold import STACK
 from plugin.command_line import print_json
 from tests.support.small_training import HOUR_MS
 from training.dataset import Dataset, RowLabels
-from training.evaluate import evaluate
+from training.evaluate import evaluate, judged_rows
 from training.oof import OutOfFold
 from training.splits import Fold, fold_boundaries, walk_forward
 
@@ -78,7 +79,7 @@ def stacked(oof: OutOfFold) -> NDArray[np.float64]:
 def figures(
     dataset: Dataset, folds: list[Fold], oof: OutOfFold, stacked: NDArray[np.float64]
 ) -> dict[str, Any]:
-    return evaluate(dataset, HORIZON, oof, stacked, folds, HOUR_MS)
+    return evaluate(dataset, HORIZON, oof, stacked, oof.probability, folds, HOUR_MS)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +216,8 @@ def test_what_is_said_of_other_symbols_and_unknown_labels_changes_nothing(
 ) -> None:
     ignored = (dataset.symbol == 2) | np.isnan(dataset.labels[HORIZON].up)
     loud = replace(oof, probability=np.where(ignored, 0.99, oof.probability))
-    again = evaluate(dataset, HORIZON, loud, np.where(ignored, 0.99, stacked), folds, HOUR_MS)
+    loud_stack = np.where(ignored, 0.99, stacked)
+    again = evaluate(dataset, HORIZON, loud, loud_stack, loud.probability, folds, HOUR_MS)
     assert json.dumps(again) == json.dumps(figures)
 
 
@@ -227,6 +229,41 @@ def test_members_are_compared_with_each_other(
     rows = judged("BTC/USDT") | judged("ETH/USDT")
     expected = np.corrcoef(oof.probability[:, rows])[0, 1]
     assert figures["member_correlation"] == {"one-two": pytest.approx(expected)}
+
+
+def test_a_serving_model_is_measured_on_the_rows_that_it_has_learnt_from(
+    figures: dict[str, Any],
+    dataset: Dataset,
+    folds: list[Fold],
+    oof: OutOfFold,
+    stacked: NDArray[np.float64],
+    judged: Callable[[str], NDArray[np.bool_]],
+) -> None:
+    rows = judged("BTC/USDT") | judged("ETH/USDT")
+    up = dataset.labels[HORIZON].up
+    learnt = np.where(rows, oof.probability + 0.1 * (np.nan_to_num(up) - 0.5), np.nan)
+    again = evaluate(dataset, HORIZON, oof, stacked, learnt, folds, HOUR_MS)
+    for number, name in enumerate(oof.members):
+        expected = roc_auc_score(up[rows], learnt[number, rows])
+        assert again["seen_auc"][name] == pytest.approx(expected, abs=1e-12)
+        assert again["seen_auc"][name] > figures["symbols"]["BTC/USDT"][name]["auc"]
+    assert json.dumps({**again, "seen_auc": None}) == json.dumps({**figures, "seen_auc": None})
+
+
+def test_judged_rows_are_those_of_judged_symbols_in_a_test_block(
+    dataset: Dataset, oof: OutOfFold, stacked: NDArray[np.float64]
+) -> None:
+    rows = judged_rows(dataset, {HORIZON: oof}, {HORIZON: stacked})
+    kept = (oof.fold >= 0) & (dataset.symbol < 2)
+    assert (rows.symbols.tolist(), rows.sources.tolist()) == ([*SYMBOLS[:2]], ["one", "two", STACK])
+    assert rows.horizons.tolist() == [HORIZON]
+    np.testing.assert_array_equal(rows.symbol, dataset.symbol[kept])
+    np.testing.assert_array_equal(rows.known_from_ms, dataset.known_from_ms[kept])
+    np.testing.assert_array_equal(rows.fold, oof.fold[kept])
+    np.testing.assert_array_equal(rows.up[:, 0], dataset.labels[HORIZON].up[kept])
+    said = np.column_stack([*oof.probability[:, kept], stacked[kept]])
+    np.testing.assert_allclose(rows.probability[:, 0], said, rtol=1e-6)
+    assert np.isnan(rows.up).any(), "rows whose label is not known stay"
 
 
 def test_figures_are_plain_numbers_that_a_command_can_print(
@@ -243,7 +280,7 @@ def test_without_any_answer_of_the_stack_nothing_is_claimed(
     dataset: Dataset, folds: list[Fold], oof: OutOfFold
 ) -> None:
     silent = np.full(dataset.n_rows, np.nan)
-    figures = evaluate(dataset, HORIZON, oof, silent, folds, HOUR_MS)
+    figures = evaluate(dataset, HORIZON, oof, silent, oof.probability, folds, HOUR_MS)
     stack = figures["symbols"]["BTC/USDT"]["stack"]
     assert stack["n"] == 0
     assert all(math.isnan(stack[name]) for name in ("auc", "auc_low", "brier", "rank_ic"))

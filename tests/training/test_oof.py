@@ -1,5 +1,6 @@
 """An out-of-fold probability comes from a model that knew nothing near the rows it is asked about."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from tests.support.small_dataset import (
     predict_out_of_fold,
 )
 from training.dataset import Dataset
+from training.models.base import Binned
 from training.oof import OutOfFold, bin_members, fit_final, out_of_fold
 from training.settings import MEMBERS
 from training.splits import Fold
@@ -147,6 +149,47 @@ def test_a_training_row_without_a_label_is_not_learnt_from(dataset: Dataset) -> 
         without = out_of_fold(one, binned, unlabelled, HORIZON, [fold], SEED, pool, lambda _: None)
         left_out = out_of_fold(one, binned, dataset, HORIZON, shorter, SEED, pool, lambda _: None)
     assert without.probability.tobytes() == left_out.probability.tobytes()
+
+
+class Kept(dict[str, bytes]):
+    """Pieces in memory, in the place of a checkpoint on disk."""
+
+    def piece(self, name: str, make: Callable[[], bytes]) -> bytes:
+        if name not in self:
+            self[name] = make()
+        return self[name]
+
+
+def test_what_is_kept_is_used_in_its_place_and_nothing_is_trained_again(
+    dataset: Dataset, folds: list[Fold], oof: OutOfFold
+) -> None:
+    kept = Kept()
+    binned = bin_members(MEMBERS, dataset, folds[0].train)
+    given = (dataset, HORIZON)
+    with ThreadPoolExecutor(2) as pool:
+        rest = (SEED, pool, lambda _: None, kept.piece)
+        first = out_of_fold(MEMBERS, binned, *given, folds, *rest)
+        models = fit_final(MEMBERS, binned, *given, *rest)
+        assert len(kept) == len(MEMBERS) * (len(folds) + 1)
+        nobody: dict[str, Binned] = {}
+        again = out_of_fold(MEMBERS, nobody, *given, folds, *rest)
+        models_again = fit_final(MEMBERS, nobody, *given, *rest)
+    assert oof.probability.tobytes() == first.probability.tobytes() == again.probability.tobytes()
+    for name, model in models.items():
+        assert models_again[name].content() == model.content()
+
+
+def test_each_piece_has_a_name_of_its_own(dataset: Dataset, folds: list[Fold]) -> None:
+    """Two horizons, folds or members under one name would take each other's answers."""
+    kept = Kept()
+    binned = bin_members(MEMBERS, dataset, folds[0].train)
+    with ThreadPoolExecutor(2) as pool:
+        for horizon in (2, HORIZON):
+            own = folds_of(dataset, horizon)
+            rest = (SEED, pool, lambda _: None, kept.piece)
+            out_of_fold(MEMBERS, binned, dataset, horizon, own, *rest)
+            fit_final(MEMBERS, binned, dataset, horizon, *rest)
+    assert len(kept) == 2 * len(MEMBERS) * (len(folds) + 1)
 
 
 def test_a_person_is_told_of_every_training(dataset: Dataset, folds: list[Fold]) -> None:

@@ -49,6 +49,6 @@ def test_the_stack_is_no_worse_than_its_members_beyond_what_chance_explains(outc
 @pytest.mark.slow
 def test_an_honest_candidate_stops_at_shadow_and_too_good_would_be_a_bug(outcome: Outcome):
     assert outcome.report.level == "shadow"
-    assert outcome.is_champion
+    assert outcome.role == "champion"
     assert "performance_stack" in outcome.report.missing
     assert outcome.record["metrics"]["5"]["symbols"]["BTC/USDT"]["stack"]["auc"] < 0.62

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from gates.promotion import Standing
 from tests.support.small_training import SETTINGS, SmallTraining
 from training.rendering import show_outcome
 from training.retrain import Outcome
@@ -121,8 +122,10 @@ def test_a_real_market_is_not_called_simulated(small_training: SmallTraining) ->
     assert "SIMULATED" not in shown(replace(small_training.outcome, record=real, report=report))
 
 
-def test_a_bundle_that_is_not_champion_is_not_called_so(small_training: SmallTraining) -> None:
-    assert "(champion)" not in shown(replace(small_training.outcome, is_champion=False))
+@pytest.mark.parametrize("role", ["champion", "challenger", "waiting", "unfit"])
+def test_a_bundle_has_its_role_behind_its_name(small_training: SmallTraining, role: Standing) -> None:
+    *_, last = shown(replace(small_training.outcome, role=role)).splitlines()
+    assert last.endswith(f"{small_training.outcome.bundle.name} ({role})")
 
 
 def test_figures_that_are_not_known_are_left_empty(small_training: SmallTraining) -> None:

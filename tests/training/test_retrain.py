@@ -12,11 +12,13 @@ import pytest
 from gates.limits import LIMITS, Limits
 from plugin.candle_store import CandleStore, RawBars
 from plugin.candles import SIMULATED_VENUE
+from plugin.clock import ReplayClock
 from plugin.errors import WrongUse
 from plugin.manifest import Manifest
 from plugin.registry import Registry
 from tests.support.raw_bars import write_raw
 from tests.support.small_training import END_MS, HOUR_MS
+from training.attempts import attempts
 from training.candles import simulate
 from training.retrain import Outcome, n_steps, retrain
 from training.settings import MEMBERS, REFERENCE_ASSETS, TrainingSettings, companions_of
@@ -36,7 +38,10 @@ UNREACHABLE = msgspec.structs.replace(LIMITS, fold_auc=0.99)
 
 @dataclass(frozen=True)
 class Walks:
-    """Trainings one after the other into the same folder, the bars altered between them."""
+    """Trainings one after the other into the same folder, the bars altered between them.
+
+    The clock that names bundles stands still.
+    """
 
     models: Path
     first: Outcome
@@ -64,12 +69,14 @@ def walks(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Walks:
     models, bars = folder / "models", folder / "candles"
     shutil.copytree(store, bars)
     told: list[str] = []
-    first = walk(bars, models, told=told)
-    for symbol in REFERENCE_ASSETS:
-        alter(bars, symbol, slice(N_BARS - HELD_OUT_BARS, None))
-    second = walk(bars, models)
-    alter(bars, "BTC/USDT", slice(N_BARS - HELD_OUT_BARS - 1, None))
-    third = walk(bars, models, limits=UNREACHABLE)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("training.retrain.SystemClock", lambda: ReplayClock(END_MS))
+        first = walk(bars, models, told=told)
+        for symbol in REFERENCE_ASSETS:
+            alter(bars, symbol, slice(N_BARS - HELD_OUT_BARS, None))
+        second = walk(bars, models)
+        alter(bars, "BTC/USDT", slice(N_BARS - HELD_OUT_BARS - 1, None))
+        third = walk(bars, models, limits=UNREACHABLE)
     return Walks(models, first, told, second, third)
 
 
@@ -111,14 +118,15 @@ def test_the_last_bar_before_the_end_is(walks: Walks) -> None:
     assert third.bars["BTC/USDT"].n_bars == first.bars["BTC/USDT"].n_bars == N_BARS - HELD_OUT_BARS
 
 
-def test_the_first_bundle_becomes_champion_and_the_second_does_not_replace_it(walks: Walks) -> None:
+def test_the_first_bundle_becomes_champion_and_its_equal_gets_no_role(walks: Walks) -> None:
     assert walks.first.report.level in {"shadow", "live"}
-    assert walks.first.is_champion
-    assert not walks.after_held_out_bars_changed.is_champion
+    assert walks.first.role == "champion"
+    assert walks.after_held_out_bars_changed.role == "equal"
     champion = Registry(walks.models).champion()
     assert champion is not None
     assert champion.bundle_id == walks.first.bundle.name
     assert champion.who == "training"
+    assert Registry(walks.models).challenger() is None
 
 
 def test_a_bundle_that_is_fit_for_nothing_is_kept_and_never_champion(
@@ -127,8 +135,39 @@ def test_a_bundle_that_is_fit_for_nothing_is_kept_and_never_champion(
     assert walks.after_a_seen_bar_changed.report.level == "none"
     assert walks.after_a_seen_bar_changed.bundle.is_dir()
     alone = walk(store, tmp_path / "models", limits=UNREACHABLE)
-    assert not alone.is_champion
+    assert alone.role == "unfit"
     assert Registry(tmp_path / "models").champion() is None
+
+
+def check_nothing_but_a_failure(models: Path, told: str) -> None:
+    """The training is counted, and there is nothing that anybody could load."""
+    [attempt] = attempts(models)
+    assert attempt.failed
+    assert attempt.ended is not None
+    assert attempt.ended.reason.startswith("WrongUse: ")
+    assert told in attempt.ended.reason
+    assert not (models / "bundles").exists()
+    assert not (models / "drafts").exists()
+
+
+def test_every_candidate_is_counted_with_what_became_of_it(walks: Walks) -> None:
+    known = attempts(walks.models)
+    outcomes = (walks.first, walks.after_held_out_bars_changed, walks.after_a_seen_bar_changed)
+    assert [one.record["candidate"] for one in outcomes] == [1, 2, 3]
+    ends = [(one.ended.outcome, one.ended.bundle_id) for one in known if one.ended]
+    assert ends == [(one.role, one.bundle.name) for one in outcomes]
+    reasons = [one.ended.reason for one in known if one.ended]
+    assert reasons[:2] == [None, None]
+    assert reasons[2].startswith("not passed: worst_fold")
+    assert {one.began.trigger for one in known} == {"by command"}
+
+
+def test_equal_trainings_within_one_second_have_names_of_their_own(walks: Walks) -> None:
+    first, second = walks.first, walks.after_held_out_bars_changed
+    assert first.record["content_hash"] == second.record["content_hash"]
+    assert first.bundle.name == f"20250101T000000Z-{first.record['content_hash'][:12]}"
+    assert second.bundle.name == f"20250101T000001Z-{first.record['content_hash'][:12]}"
+    assert walks.after_a_seen_bar_changed.record["created"] == "2025-01-01T00:00:02Z"
 
 
 def test_every_step_is_told_and_counted(walks: Walks) -> None:
@@ -180,7 +219,7 @@ def test_a_missing_companion_is_wrong_use_by_its_name(copy: Path, tmp_path: Path
     CandleStore(copy).path(SIMULATED_VENUE, "1h", companion).unlink()
     with pytest.raises(WrongUse, match=companion):
         walk(copy, tmp_path / "models")
-    assert not (tmp_path / "models").exists()
+    check_nothing_but_a_failure(tmp_path / "models", companion)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +235,7 @@ def test_too_short_a_history_is_wrong_use(tmp_path: Path, n_bars: int, told: str
     settings = msgspec.structs.replace(SETTINGS, until_ms=END_MS)
     with pytest.raises(WrongUse, match=told):
         walk(tmp_path / "candles", tmp_path / "models", settings)
-    assert not (tmp_path / "models").exists()
+    check_nothing_but_a_failure(tmp_path / "models", told)
 
 
 def test_a_start_after_the_last_bar_is_wrong_use(store: Path, tmp_path: Path) -> None:

@@ -5,31 +5,44 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gates.limits import LIMITS
+from gates.limits import load_limits
+from gates.promotion import Standing
 from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
 from plugin.command_line import NO, YES, add_command, print_json, utc_ms
+from plugin.registry import Registry
+from training.attempts import BY_COMMAND
 from training.commands.shared import add_store
 from training.rendering import show_outcome
-from training.retrain import n_steps, retrain
+from training.retrain import Outcome, n_steps, retrain
 from training.settings import TrainingSettings
 
+_STOPPED = 130
 _DAY_MS = 86_400_000
 _MOST_DAYS = 36_500.0
 _LARGEST_SEED = 2**31 - 1  # both libraries read it as a C integer
 _DEFAULTS = TrainingSettings(venue="binance_spot")
+_BECAME: dict[Standing, str] = {
+    "champion": "champion: it serves from now on",
+    "challenger": "challenger, beside {champion}; `python -m gates review` says how it does",
+    "waiting": "waiting: the challenger's seat is taken by {challenger}",
+    "equal": "equal: the champion has learnt the very same; there is nothing to try",
+    "unfit": "unfit: a gate of the level shadow did not pass; it is kept and never loaded",
+}
 _EPILOG = """\
 example:
   python -m training run --symbols BTC/USDT ETH/USDT --hold-out-days 14
 
 The bundle is written to models/bundles, a record of the run to models/runs. The first bundle that
-is fit for shadow becomes the champion; later ones wait for `python -m gates`.
-exit codes: 0 fit for shadow or live, 1 fit for nothing, 2 wrong use or unusable bars
+is fit for shadow becomes the champion, the next one its challenger. A training that was stopped or
+killed goes on with the same command and --resume.
+exit codes: 0 fit for shadow or live, 1 fit for nothing, 2 wrong use or unusable bars, 130 stopped
 """
 
 
@@ -59,6 +72,12 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         default=Path(os.environ.get("ML_MODELS_DIR", "models")),
         help="(default: ML_MODELS_DIR, or else models)",
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where the same training was cut off, if it was"
+    )
+    parser.add_argument(
+        "--trigger", default=BY_COMMAND, metavar="TEXT", help="why it is trained (default: %(default)s)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -74,6 +93,22 @@ def run(args: argparse.Namespace) -> int:
         n_folds=args.folds,
         seed=args.seed,
     )
+    try:
+        outcome = _train(args, settings, store)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; with --resume the same command goes on from there\n")
+        return _STOPPED
+    if args.json:
+        print_json(outcome.record)
+    else:
+        console = Console(highlight=False)
+        show_outcome(console, outcome)
+        _show_role(console, args.models_dir, outcome)
+    return NO if outcome.report.level == "none" else YES
+
+
+def _train(args: argparse.Namespace, settings: TrainingSettings, store: CandleStore) -> Outcome:
+    limits = load_limits()
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -83,18 +118,30 @@ def run(args: argparse.Namespace) -> int:
     )
     with Progress(*columns, console=Console(stderr=True), disable=args.json) as progress:
         task = progress.add_task("features", total=n_steps(settings))
-        outcome = retrain(
+        return retrain(
             settings,
             store,
             args.models_dir,
-            LIMITS,
+            limits,
             lambda what: progress.update(task, advance=1, description=what),
+            trigger=args.trigger,
+            resume=args.resume,
         )
-    if args.json:
-        print_json({**outcome.record, "is_champion": outcome.is_champion})
-    else:
-        show_outcome(Console(highlight=False), outcome)
-    return NO if outcome.report.level == "none" else YES
+
+
+def _show_role(console: Console, models_dir: Path, outcome: Outcome) -> None:
+    """The last words: which candidate it was, what it took over, what became of it."""
+    resumed = outcome.record["resumed"]
+    if resumed["reused"]:
+        console.print(f"resumed: {len(resumed['reused'])} models had been trained before the cut")
+    if resumed["damaged"]:
+        console.print(f"damaged and made again: {', '.join(resumed['damaged'])}", soft_wrap=True)
+    registry = Registry(models_dir)
+    champion, challenger = registry.champion(), registry.challenger()
+    words = _BECAME[outcome.role].format(
+        champion=champion and champion.bundle_id, challenger=challenger and challenger.bundle_id
+    )
+    console.print(f"candidate number {outcome.record['candidate']} is {words}", soft_wrap=True)
 
 
 def _until_ms(args: argparse.Namespace, store: CandleStore) -> int:

@@ -1,15 +1,19 @@
 """`python -m training run` as a person types it."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from plugin.bundle import load_bundle
-from tests.support.small_training import END_MS, HOUR_MS
+from plugin.registry import Registry
+from tests.support.small_training import END_MS, HOUR_MS, SmallTraining
 from training.__main__ import main
+from training.attempts import attempts
 from training.candles import simulate
 from training.settings import REFERENCE_ASSETS
 
@@ -44,6 +48,60 @@ def test_a_person_reads_how_good_it_is_and_where_it_is(
     assert "SIMULATED" in printed.out
     assert "…" not in printed.out
     assert "gates" in printed.err
+    assert printed.out.splitlines()[-1] == "candidate number 1 is champion: it serves from now on"
+
+
+@pytest.mark.parametrize(
+    ("role", "told"),
+    [
+        ("challenger", "challenger, beside {champion}; `python -m gates review` says how it does"),
+        ("waiting", "waiting: the challenger's seat is taken by {challenger}"),
+    ],
+)
+def test_the_last_words_say_what_became_of_it(
+    small_training: SmallTraining,
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    role: str,
+    told: str,
+) -> None:
+    champion = small_training.outcome.bundle.name
+    shutil.copytree(models / "bundles" / champion, models / "bundles" / "another")
+    Registry(models).appoint("another", at="", who="test", why="fit", role="challenger")
+    outcome = replace(
+        small_training.outcome, role=role, record={**small_training.outcome.record, "candidate": 7}
+    )
+    monkeypatch.setattr("training.commands.run.retrain", lambda *_, **__: outcome)
+    assert main(arguments(small_training.store, models)) == 0
+    last_line = capsys.readouterr().out.splitlines()[-1]
+    told = told.format(champion=champion, challenger="another")
+    assert last_line == f"candidate number 7 is {told}"
+
+
+def test_why_it_was_trained_is_written_down(store: Path, tmp_path: Path) -> None:
+    assert main(arguments(store, tmp_path, "--folds", "200", "--trigger", "for a test")) == 2
+    assert [one.began.trigger for one in attempts(tmp_path)] == ["for a test"]
+
+
+def test_a_person_is_told_what_was_taken_over_and_what_was_damaged(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("training.retrain.draft_bundle", cut)
+        assert main(arguments(store, tmp_path)) == 130
+    assert "with --resume the same command goes on from there" in capsys.readouterr().err
+    [damaged] = (tmp_path / "resume").glob("*/xgb_h12_final")
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert main(arguments(store, tmp_path, "--resume")) == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "resumed: 26 models had been trained before the cut",
+        "damaged and made again: xgb_h12_final",
+        "candidate number 2 is champion: it serves from now on",
+    ]
 
 
 def test_json_is_one_object_and_nothing_else(store: Path, tmp_path: Path) -> None:
@@ -62,7 +120,7 @@ def test_json_is_one_object_and_nothing_else(store: Path, tmp_path: Path) -> Non
     answer = json.loads(ended.stdout)
     [bundle] = (tmp_path / "models" / "bundles").iterdir()
     assert load_bundle(bundle).bundle_id == answer["bundle_id"]
-    assert answer["is_champion"] is True
+    assert (answer["role"], answer["candidate"], answer["trigger"]) == ("champion", 1, "by command")
     settings = answer["settings"]
     assert settings["until_ms"] == END_MS - (24 + 36) * HOUR_MS
     assert settings["symbols"] == ["ETH/USDT", "BTC/USDT"], "each once, in the order asked for"
@@ -77,7 +135,7 @@ def test_a_bundle_that_is_fit_for_nothing_is_exit_code_1(
     assert main(arguments(store, tmp_path / "models", "--folds", "1")) == 1
     printed = capsys.readouterr().out
     assert "fit for nothing" in printed
-    assert "(champion)" not in printed
+    assert "candidate number 1 is unfit: " in printed
     assert not (tmp_path / "models" / "champion").exists()
 
 
@@ -103,7 +161,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert printed.out == ""
     [line] = printed.err.splitlines()
     assert told in line
-    assert not (tmp_path / "models").exists()
+    assert not (tmp_path / "models" / "bundles").exists()
 
 
 @pytest.mark.parametrize(

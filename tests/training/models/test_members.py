@@ -145,6 +145,14 @@ def test_the_live_side_reads_the_content_and_says_the_same(member: Member, made_
     np.testing.assert_allclose(trees.probability(whole), model.predict(rows), rtol=0, atol=1e-6)
 
 
+def test_a_model_read_again_is_the_same_to_the_last_bit(member: Member, made_up: Rows) -> None:
+    model, rows = fit(member, made_up), made_up[0][TEST]
+    again = member.load(model.content())
+    assert again.predict(rows).tobytes() == model.predict(rows).tobytes()
+    assert again.content() == model.content()
+    assert again.gains().tobytes() == model.gains().tobytes()
+
+
 def test_members_have_names_of_their_own_and_known_feature_sets() -> None:
     assert len({member.name for member in MEMBERS}) == len(MEMBERS)
     assert {member.feature_set for member in MEMBERS} <= set(FEATURE_SETS)

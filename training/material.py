@@ -1,0 +1,88 @@
+"""Which bars, rows and blocks of time does a training use, and are they enough?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from plugin.bar import Timeframe
+from plugin.candle_store import CandleStore
+from plugin.candles import Candles
+from plugin.clock import SystemClock
+from plugin.errors import WrongUse
+from plugin.features import LOOKBACK_BARS
+from training.candles import verify
+from training.candles.verification import MAX_UNUSABLE_SHARE
+from training.dataset import Dataset, build_dataset
+from training.settings import TrainingSettings, companions_of
+from training.splits import Fold, fold_boundaries, walk_forward
+
+Folds = Mapping[int, Sequence[Fold]]
+
+# The next fold's meta-model learns from what embargo and labels leave of a test block: most of it.
+_BLOCKS_PER_PURGE = 5
+
+
+def read_candles(settings: TrainingSettings, store: CandleStore) -> dict[str, Candles]:
+    """The bars of all symbols and companions; raises WrongUse where those of one can not be used."""
+    timeframe = Timeframe.parse(settings.timeframe)
+    names = dict.fromkeys(
+        name for symbol in settings.learnt_symbols for name in (symbol, *companions_of(symbol))
+    )
+    candles = {}
+    for name in names:
+        raw = store.read_raw(settings.venue, settings.timeframe, name)
+        failures = verify(raw, timeframe, SystemClock().now_ms()).failures(MAX_UNUSABLE_SHARE)
+        if failures:
+            remedy = "see `python -m training verify --details`"
+            raise WrongUse(f"usable bars of {name}", "; ".join(failures), remedy)
+        candles[name] = store.read(settings.venue, settings.timeframe, name, until_ms=settings.until_ms)
+    return candles
+
+
+def rows_and_labels(settings: TrainingSettings, candles: Mapping[str, Candles]) -> Dataset:
+    """The rows of all symbols that are learnt from; raises WrongUse where one has none."""
+    dataset = build_dataset(
+        candles,
+        settings.learnt_symbols,
+        {symbol: companions_of(symbol) for symbol in settings.learnt_symbols},
+        settings.horizons,
+        settings.since_ms,
+        len(settings.symbols),
+    )
+    for number, symbol in enumerate(dataset.symbols):
+        if not (dataset.symbol == number).any():
+            raise WrongUse(
+                f"bars of {symbol} and its companions with {LOOKBACK_BARS} bars before them",
+                "none",
+                "choose an earlier start or fetch a longer history",
+            )
+    return dataset
+
+
+def split_rows(settings: TrainingSettings, dataset: Dataset) -> Folds:
+    """By horizon the walk-forward, over the same test blocks; raises WrongUse where these are short."""
+    boundaries_ms = _boundaries(settings, dataset)
+    embargo_ms = settings.embargo_bars * Timeframe.parse(settings.timeframe).length_ms
+    return {
+        horizon: walk_forward(dataset.known_from_ms, labels.label_end_ms, boundaries_ms, embargo_ms)
+        for horizon, labels in dataset.labels.items()
+    }
+
+
+def _boundaries(settings: TrainingSettings, dataset: Dataset) -> list[int]:
+    length_ms = Timeframe.parse(settings.timeframe).length_ms
+    start_ms, end_ms = int(dataset.known_from_ms[0]), int(dataset.known_from_ms[-1]) + length_ms
+    n_first = int((end_ms - start_ms) // length_ms * settings.first_train_share)
+    boundaries_ms = fold_boundaries(
+        first_test_ms=start_ms + n_first * length_ms,
+        end_ms=end_ms,
+        n_folds=settings.n_folds,
+        length_ms=length_ms,
+    )
+    shortest = (boundaries_ms[1] - boundaries_ms[0]) // length_ms
+    needed = _BLOCKS_PER_PURGE * (settings.embargo_bars + max(settings.horizons))
+    if shortest < needed:
+        was = f"{settings.n_folds} blocks of about {shortest}"
+        remedy = "use a longer history or fewer folds"
+        raise WrongUse(f"test blocks of at least {needed} bars", was, remedy)
+    return boundaries_ms
