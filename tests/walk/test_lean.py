@@ -19,6 +19,7 @@ from tests.support.replays import ROOT, environment, replay, replay_command
 from tests.support.small_training import SmallTraining
 
 HEAVY = {"torch", "sklearn", "pandas", "matplotlib", "lightgbm", "xgboost", "ccxt", "aiohttp"}
+HEAVY |= {"onnxruntime"}  # a bundle of trees goes without it
 N_DAYS = 126
 LARGEST_MIB = 300
 LARGEST_GROWTH_MIB = 15
@@ -61,7 +62,7 @@ def test_the_live_process_imports_nothing_heavy(watched):
 
 def test_the_live_process_works_where_only_the_base_install_is(small_training, tmp_path):
     # numba loads scipy by itself where it finds it, so that only its absence shows who needs it.
-    absent = HEAVY | {"scipy", "onnxruntime"}
+    absent = HEAVY | {"scipy"}
     without = f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)}))"
     shadow = tmp_path / "shadow"
     start = "import runpy; runpy.run_module('plugin', run_name='__main__', alter_sys=True)"
@@ -124,7 +125,9 @@ def test_it_syncs_the_log_once_for_all_symbols_of_a_bar(traced):
 
 def test_it_reaches_for_no_network_and_no_name(traced):
     _, calls = traced
-    assert [call for call in calls if re.search(r"\b(socket|connect|sendto|bind)\(", call)] == []
+    reaching = [call for call in calls if re.search(r"\b(socket|connect|sendto|bind)\(", call)]
+    # A thread wakes the event loop with one byte through a pair of sockets that ends in this process.
+    assert [call for call in reaching if not re.search(r'sendto\(\d+, "\\0", 1, ', call)] == []
     assert [call for call in calls if "/etc/resolv.conf" in call or "/etc/hosts" in call] == []
 
 

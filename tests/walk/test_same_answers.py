@@ -1,9 +1,11 @@
 """Does the live walk, bar by bar, say what training's walk over the history says?"""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as with_fields
 
 from gates.limits import LIMITS
 from plugin.candle_store import CandleStore
@@ -16,6 +18,7 @@ from tests.support.library_answers import library_answers
 from tests.support.live import read_records, without_timings
 from tests.support.replays import replay
 from tests.support.small_training import HELD_OUT_BARS, SETTINGS, SmallTraining
+from tests.support.twins import add_other, appoint_challenger
 from training.retrain import retrain
 from training.settings import REFERENCE_ASSETS, TrainingSettings
 
@@ -80,3 +83,19 @@ def test_two_replays_of_the_same_bars_write_the_same_records(small_training, und
     )
     assert len(first) == 2 * HELD_OUT_BARS
     assert first == second, "to the moment of writing, which is the bars' own"
+
+
+def test_two_replays_beside_a_challenger_write_the_same_records(small_training, undisturbed, models):
+    appoint_challenger(models, add_other(models))
+    challenged = dataclasses.replace(small_training, models=models)
+    logs = []
+    for name in ("one", "two"):
+        shadow = models / name / "shadow"
+        assert replay(challenged, shadow, "--days", "2", "--json").returncode == 0
+        logs.append([without_timings(record) for record in read_records(shadow)])
+    assert logs[0] == logs[1]
+    assert {record.challenger.reason for record in logs[0]} == {"ok"}
+    alone = [without_timings(record) for record in read_records(undisturbed)][-len(logs[0]) :]
+    assert [with_fields(one, challenger=None, seq=0) for one in logs[0]] == [
+        with_fields(one, seq=0) for one in alone
+    ]
