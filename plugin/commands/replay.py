@@ -59,7 +59,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--until", type=utc_ms, metavar="DATE", help="end, UTC (default: all there is)")
     parser.add_argument(
-        "--bars-per-second", type=_pace, metavar="N", help="replay slowly (default: as fast as it can)"
+        "--bars-per-second", type=_pace, metavar="N", help="of each symbol (default: as fast as it can)"
     )
     parser.add_argument("--env", type=Path, default=Path(".env"), help="(default: .env)")
     parser.set_defaults(run=run)

@@ -11,16 +11,16 @@ from plugin.sources.base import BarSource
 
 
 class PacedSource:
-    """The batches of another source, with a pause after each: so many bars a second, or fewer."""
+    """The batches of another source, with a pause after each: so many bars of a symbol a second."""
 
     def __init__(self, source: BarSource, bars_per_second: float) -> None:
         self._source = source
-        self._seconds_a_bar = 1.0 / bars_per_second
+        self._pause_s = 1.0 / bars_per_second
 
     async def batches(self) -> AsyncIterator[list[BarClosed]]:
         async for batch in self._source.batches():
             yield batch
-            await asyncio.sleep(len(batch) * self._seconds_a_bar)
+            await asyncio.sleep(self._pause_s)
 
     async def history(self, symbol: str, n_bars: int) -> Candles | None:
         return await self._source.history(symbol, n_bars)

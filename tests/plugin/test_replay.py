@@ -129,7 +129,7 @@ def test_a_paced_replay_has_the_same_bars_and_history_after_a_pause_for_each():
         assert history.bars[4].tolist() == [0]
     (fast, _), (slow, took_s) = paces
     assert fast == slow == drained(*replay(BTC, ETH, since=1))
-    assert took_s > 8 / 70
+    assert took_s > len(slow) / 70 * 0.9  # a timer may be a little early, and a pause is none at all
 
 
 @pytest.mark.market
