@@ -18,7 +18,7 @@ from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
 from plugin.clock import utc_text
 from plugin.command_line import NO, YES
-from plugin.settings import Settings
+from plugin.env_file import PREFIX
 from training.candles import open_exchange
 from training.settings import REFERENCE_ASSETS, TrainingSettings
 
@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     }
     step = _Steps(console, folders)
     where = ("--venue", market.venue)
+    own_settings = ("--env", str(args.folder / ".env"))  # of which there is none: the defaults
     if market.fetch and not step("Fetch the bars", "training", "fetch", *market.fetch):
         return NO
     steps_succeeded = (
@@ -80,10 +81,10 @@ def run(args: argparse.Namespace) -> int:
             f"Train and judge the ensemble; the last {_DAYS} days stay unseen",
             *("training", "run", *where, "--hold-out-days", str(_DAYS)),
         )
-        and step("Is every member well?", "plugin", "health", "--skip-live")
+        and step("Is every member well?", "plugin", "health", "--skip-live", *own_settings)
         and step(
             f"Replay those {_DAYS} days, bar by bar, through the live pipeline in shadow",
-            *("plugin", "replay", *where, "--days", str(_DAYS)),
+            *("plugin", "replay", *where, "--days", str(_DAYS), *own_settings),
         )
     )
     if not steps_succeeded:
@@ -111,9 +112,9 @@ class _Steps:
 
     def __init__(self, console: Console, folders: dict[str, str]) -> None:
         self._console = console
-        # The defaults go before a .env that lies here for a bot: it may follow other symbols.
-        defaults = {**Settings().as_text(), _URL_FLAG: os.environ.get(_URL_FLAG, "")}
-        self._environment = {**os.environ, **defaults, **folders}
+        # What is set here for a bot is not for the demo: it may follow other symbols.
+        kept = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
+        self._environment = {**kept, _URL_FLAG: os.environ.get(_URL_FLAG, ""), **folders}
         self._number = 0
 
     def __call__(self, title: str, module: str, *arguments: str, may_say_no: bool = False) -> bool:
