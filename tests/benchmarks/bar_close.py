@@ -29,6 +29,7 @@ from tests.benchmarks.timing import Spread, Stopwatch, duration_ns
 
 N_FIRST = 2
 """Bars that are closed before any is measured."""
+_REHEARSALS = 5  # as many as in the warm-up of the pipeline
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -41,16 +42,20 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Bar in to last decision out, as multiples of the bare calls in a loop."""
+    """Bar in to last decision out, as multiples of the bare calls in a loop, and of those `alike`: made
+    after the same pause."""
 
     answer: Spread
     to_own: float
     to_library: float
+    to_own_alike: float
+    to_library_alike: float
 
     @classmethod
-    def of(cls, durations_ns: Sequence[int], bare: BareCalls) -> Latency:
+    def of(cls, durations_ns: Sequence[int], bare: BareCalls, alike: BareCalls) -> Latency:
         answer = Spread.of(durations_ns)
-        return cls(answer, answer.median_us / bare.own_us, answer.median_us / bare.library_us)
+        calls = (bare.own_us, bare.library_us, alike.own_us, alike.library_us)
+        return cls(answer, *(answer.median_us / one for one in calls))
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -86,7 +91,12 @@ def _measure_size(setting: Setting, n_symbols: int, n_hot: int) -> Size:
             hot = [_close(live, batch) for batch in islice(batches, N_FIRST + n_hot)][N_FIRST:]
             with _Watches(live) as watches:
                 parts_ns = [watches.parts_ns(live, batch) for batch in islice(batches, n_hot)]
-            bare = Bare(live, setting.bundle).measure(N_FIRST, n_hot)
+            bare_calls = Bare(live, setting.bundle)
+            bare = bare_calls.measure(N_FIRST, n_hot)
+            bare_cold, bare_warmed = (
+                bare_calls.measure_after_pauses(N_FIRST, scale.n_cold, scale.idle_s, rehearsals)
+                for rehearsals in (0, _REHEARSALS)
+            )
             pauses = [_pauses(live, batches, sync, scale.idle_s) for _ in range(scale.n_cold)]
     cold, warmed = zip(*pauses, strict=True)
     return Size(
@@ -95,9 +105,9 @@ def _measure_size(setting: Setting, n_symbols: int, n_hot: int) -> Size:
         bare=bare,
         parts=Parts(*(np.median(parts_ns, axis=0) / 1000).tolist()),
         sync=Spread.of([pause.sync_ns for pause in (*cold, *warmed)]),
-        hot=Latency.of([close.answer_ns for close in hot], bare),
-        cold=Latency.of([pause.answer_ns for pause in cold], bare),
-        cold_after_warm_up=Latency.of([pause.answer_ns for pause in warmed], bare),
+        hot=Latency.of([close.answer_ns for close in hot], bare, bare),
+        cold=Latency.of([pause.answer_ns for pause in cold], bare, bare_cold),
+        cold_after_warm_up=Latency.of([pause.answer_ns for pause in warmed], bare, bare_warmed),
     )
 
 
@@ -184,8 +194,8 @@ def _pauses(
 def tables(sizes: list[Size]) -> Iterator[Table]:
     """Ratios first, then where the time goes."""
     yield table_of(
-        "Bar in to last decision out; ratios to the bare calls in a loop",
-        ("symbols", "when", "median", "p99", "to own walk", "to libraries"),
+        "Bar in to last decision out; ratios to bare calls in a loop, and after the same pause",
+        ("symbols", "when", "median", "p99", "own", "libraries", "own alike", "libraries alike"),
         [row for size in sizes for row in _ratio_rows(size)],
     )
     columns = [_durations_us(size) for size in sizes]
@@ -206,6 +216,8 @@ def _ratio_rows(size: Size) -> Iterator[tuple[str, ...]]:
             duration_text(latency.answer.p99_us),
             f"{latency.to_own:.2f}",
             f"{latency.to_library:.2f}",
+            f"{latency.to_own_alike:.2f}",
+            f"{latency.to_library_alike:.2f}",
         )
 
 

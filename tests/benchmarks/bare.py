@@ -7,7 +7,8 @@ libraries that trained them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,22 @@ class Bare:
             own_ns.append(durations)
             tables.append(table)
         library_ns = [self._library_calls(table) for table in tables]
-        features, models, meta_model = np.median(own_ns[n_first:], axis=0) / 1000
-        library = np.median(library_ns[n_first:]) / 1000
-        return BareCalls(float(features), float(models), float(meta_model), float(library))
+        return _medians(own_ns[n_first:], library_ns[n_first:])
+
+    def measure_after_pauses(self, first_bar: int, n: int, idle_s: float, rehearsals: int) -> BareCalls:
+        """Each after a pause of its own, which ends with `rehearsals` on the bar before."""
+        own_ns, library_ns = [], []
+        for bar in range(first_bar, first_bar + n):
+            time.sleep(idle_s)
+            for _ in range(rehearsals):
+                self._own_calls(bar - 1)
+            durations, table = self._own_calls(bar)
+            own_ns.append(durations)
+            time.sleep(idle_s)
+            for _ in range(rehearsals):
+                self._library_calls(table)
+            library_ns.append(self._library_calls(self._own_calls(bar + 1)[1]))
+        return _medians(own_ns, library_ns)
 
     def _own_calls(self, bar: int) -> tuple[tuple[int, int, int], NDArray[np.float32]]:
         table = np.empty((len(self._live.served), len(ROW_NAMES)), dtype=np.float32)
@@ -122,6 +136,12 @@ class Bare:
                 library(columns[feature_set])
 
         return duration_ns(predict)
+
+
+def _medians(own_ns: Sequence[tuple[int, int, int]], library_ns: Sequence[int]) -> BareCalls:
+    features, models, meta_model = np.median(own_ns, axis=0) / 1000
+    library = np.median(library_ns) / 1000
+    return BareCalls(float(features), float(models), float(meta_model), float(library))
 
 
 def _library(kind: str, file: Path) -> Callable[[NDArray[np.float32]], Any]:

@@ -40,7 +40,8 @@ def test_a_quick_run_writes_finite_figures_for_every_part(
     for size in results["bar_close"]:
         assert size["decided"] == 1.0
         latencies = [size[when] for when in ("hot", "cold", "cold_after_warm_up")]
-        assert all(set(one) == {"answer", "to_own", "to_library"} for one in latencies)
+        ratios = {"to_own", "to_library", "to_own_alike", "to_library_alike"}
+        assert all(set(one) == {"answer", *ratios} for one in latencies)
         assert set(size["parts"]) == {"features_us", "prediction_us", "rest_us", "write_us"}
         assert len(size["bare"]) == 4
     assert results["report"]["run"]["n_bars"] == results["report"]["n_records"]
