@@ -9,8 +9,9 @@ from training.commands.demo import _Steps
 
 _CHILD = """\
 import os, sys
-kept = os.environ["ML_SYMBOLS"] == "BTC/USDT" and os.environ["ML_EXCHANGE_URL"] == "http://mirror.example"
-sys.exit(0 if kept and os.environ["ML_SHADOW_DIR"] == "there" else int(sys.argv[1]))
+flags = {key: text for key, text in os.environ.items() if key.startswith("ML_")}
+expected = {"ML_EXCHANGE_URL": "http://mirror.example", "ML_SHADOW_DIR": "there"}
+sys.exit(0 if flags == expected else int(sys.argv[1]))
 """
 
 
