@@ -31,7 +31,7 @@ def run_once(environment: Mapping[str, str], *more: str) -> subprocess.Completed
         env=dict(environment),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,  # a training may be under way
         check=False,
     )
 
