@@ -3,6 +3,7 @@
 import threading
 import time
 from ast import literal_eval
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,9 @@ import pytest
 from plugin.clock import utc_text
 from plugin.command_line import utc_ms
 from plugin.settings import Settings
+from tests.support.bundles import read_manifest
+from tests.support.exchange import LocalExchange
+from tests.support.raw_bars import START_MS, raw_bars
 from training.attempts import KILLED, Attempt, Began, Ended, attempts, counted
 from training.background import STOPPED, RunLimits
 from training.scheduled_run import (
@@ -21,6 +25,7 @@ from training.scheduled_run import (
     failures_in_a_row,
     free_from_ms,
 )
+from training.settings import REFERENCE_ASSETS
 
 NOW_MS = 1_750_000_000_000
 # What stands for the program: told what to do by its first argument, as `-m training` is.
@@ -120,6 +125,27 @@ def test_bars_are_fetched_first_and_both_commands_know_the_market(tmp_path: Path
     until = train[train.index("--until") + 1]
     assert fetch[fetch.index("--until") + 1] == until
     assert utc_ms(until) % HOUR_MS == 0
+
+
+@pytest.mark.slow
+def test_what_the_exchange_has_by_then_is_what_the_candidate_learns_from(tmp_path: Path) -> None:
+    """Nothing stands in here but the exchange, which is a server that real ccxt asks."""
+    n_bars, clock = 4_000, LaterClock()
+    now_ms = START_MS + n_bars * HOUR_MS + 60_000
+    clock.ahead_ms = now_ms - clock.now_ms()
+    limits, models = RunLimits(300.0, 16 * 2**30), tmp_path / "models"
+    options = RunOptions(None, utc_text(START_MS), ("--folds", "2"), limits)
+    bars = {symbol: raw_bars(n_bars, seed) for seed, symbol in enumerate(REFERENCE_ASSETS)}
+    with LocalExchange(bars, now_ms) as exchange:
+        given = replace(settings(models), exchange_url=exchange.url)
+        models.mkdir()
+        attempt = ScheduledRun(models, options, clock, threading.Event()).train("calendar", given)
+    assert attempt is not None
+    assert attempt.ended is not None
+    assert attempt.ended.bundle_id is not None, attempt.ended.reason
+    manifest = read_manifest(models / "bundles" / attempt.ended.bundle_id)
+    assert manifest.venue == "binance_spot"
+    assert {name: seen.n_bars for name, seen in manifest.bars.items()} == dict.fromkeys(bars, n_bars)
 
 
 def test_a_fetch_that_fails_is_no_training_on_old_bars(tmp_path: Path) -> None:
