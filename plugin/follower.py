@@ -72,7 +72,7 @@ class Follower:
     def _listen(self) -> None:
         try:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked)
-        except (RuntimeError, ValueError, NotImplementedError) as error:  # not in the main thread
+        except (RuntimeError, ValueError) as error:  # not in the main thread
             _log.warning("no_reload_by_signal", reason=str(error))
 
     def _asked(self) -> None:

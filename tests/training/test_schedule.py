@@ -14,6 +14,7 @@ from gates.promotion import Review
 from gates.view import Step
 from plugin.clock import SystemClock
 from plugin.settings import load_settings
+from tests.support.records import HOUR_MS, START_MS, bar, write_log
 from tests.support.schedules import make_due
 from training import schedule as module
 from training.background import RunLimits
@@ -27,7 +28,8 @@ NOTHING = "import sys; sys.exit(9)"
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
     path = tmp_path / ".env"
-    path.write_text(f"ML_MODELS_DIR={tmp_path / 'models'}\nML_CANDLES_DIR={tmp_path / 'candles'}\n")
+    folders = ("models", "candles", "shadow")
+    path.write_text("".join(f"ML_{one.upper()}_DIR={tmp_path / one}\n" for one in folders))
     return path
 
 
@@ -112,6 +114,37 @@ def test_what_is_hostile_in_the_table_is_planned_anew(
     assert all(job.next_run_time > datetime.now(UTC) for job in scheduler.get_jobs())
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What reviews were asked with; none of them finds anything."""
+    asked: list[dict[str, Any]] = []
+
+    def answer(_registry: object, **given: Any) -> Review:
+        asked.append(given)
+        return Review(step=Step(action="nothing", bundle_id=None, why="-"), moved=False)
+
+    monkeypatch.setattr(module, "review", answer)
+    return asked
+
+
+@pytest.mark.parametrize(("source", "is_replay"), [("replay", True), ("ccxt", False)])
+def test_records_of_a_replay_are_reviewed_at_its_end_and_others_now(
+    schedule: tuple[Schedule, BlockingScheduler],
+    tmp_path: Path,
+    source: str,
+    is_replay: bool,
+    asked: list[dict[str, Any]],
+) -> None:
+    write_log(tmp_path / "shadow", [bar(n, flags={"ML_SOURCE": source}) for n in range(3)])
+    own, scheduler = schedule
+    own.refresh()
+    began_ms = SystemClock().now_ms()
+    scheduler.get_job(REVIEW).func()
+    (now_ms,) = (given["now_ms"] for given in asked)
+    assert (now_ms == START_MS + 3 * HOUR_MS) is is_replay
+    assert (now_ms >= began_ms) is not is_replay
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -125,15 +158,8 @@ def test_nobody_is_promoted_by_itself_unless_the_file_says_so_now(
     env_file: Path,
     line: str,
     expected: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    asked: list[dict[str, Any]],
 ) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def answer(_registry: object, **given: Any) -> Review:
-        asked.append(given)
-        return Review(step=Step(action="nothing", bundle_id=None, why="-"), moved=False)
-
-    monkeypatch.setattr(module, "review", answer)
     own, scheduler = schedule
     add_line(env_file, "ML_AUTO_PROMOTE=1")
     own.refresh()
