@@ -41,3 +41,8 @@ class Answer:
     is_new: bool
     replaced: Ohlcv | None = None
     challenger: ChallengerRecord | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the decision was made for this bar, and not before it came."""
+        return self.is_new and self.bar.already_answered is None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
+from typing import TypeAlias
 
 import structlog
 
 from plugin.answer import Answer
-from plugin.challenger import LIVE_DEADLINE_S
+from plugin.bar import BarClosed
 from plugin.clock import Clock, utc_text
+from plugin.deadlines import LIVE, Deadlines
 from plugin.errors import WrongUse
 from plugin.features import LOOKBACK_BARS
 from plugin.follower import Follower
@@ -24,6 +27,8 @@ from plugin.sources.base import BarSource
 from shadow.writer import ShadowWriter
 
 _log = structlog.get_logger()
+Part: TypeAlias = "AbstractAsyncContextManager[object]"
+"""Something that lives beside the bars, such as the socket on which a bot asks."""
 
 
 class App:
@@ -36,7 +41,7 @@ class App:
         clock: Clock,
         exchange: str,
         *,
-        challenger_deadline_s: float = LIVE_DEADLINE_S,
+        deadlines: Deadlines = LIVE,
         state_folder: Path | None = None,
     ) -> None:
         """Load what serves, open the source of all symbols it needs, take the writer's lock.
@@ -61,28 +66,42 @@ class App:
             reloader=self.reloader,
             shadow_log=ShadowLog(self.writer, exchange),
             clock=clock,
-            challenger_deadline_s=challenger_deadline_s,
+            deadlines=deadlines,
         )
         self._told_of: set[str] = set()
 
-    async def run(self, deliver: Callable[[Sequence[Answer]], None]) -> None:
-        """Warm up from history, then answer every batch until the source ends."""
+    async def run(
+        self, deliver: Callable[[Sequence[Answer]], None], parts: Sequence[Part] = ()
+    ) -> None:
+        """Warm up from history, then answer every batch until the source ends.
+
+        `parts` live beside the bars from the end of the warm-up on: entered in their order, left in the
+        opposite one.
+        """
         try:
             await self._warm_up()
             self._tell_of_companions()
-            async with Follower(
+            follower = Follower(
                 self.reloader, self._models_dir, self._state_file, self._tell_of_companions
-            ):
+            )
+            async with AsyncExitStack() as stack:
+                for part in (follower, *parts):
+                    await stack.enter_async_context(part)
                 async for batch in self.source.batches():
-                    answers: Sequence[Answer] = self.pipeline.answer(batch)
-                    deliver(answers)
-                    try:
-                        answers = await self.pipeline.challenge(answers)
-                    finally:  # what was answered is recorded, also where we are stopped here
-                        self.pipeline.record(answers)
-                    self.flags.refresh()
+                    await self._walk(batch, deliver)
         finally:
             self.writer.close()
+
+    async def _walk(
+        self, batch: Sequence[BarClosed], deliver: Callable[[Sequence[Answer]], None]
+    ) -> None:
+        answers: Sequence[Answer] = self.pipeline.answer(batch)
+        deliver(answers)
+        try:
+            answers = await self.pipeline.challenge(answers)
+        finally:  # what was answered is recorded, also where we are stopped here
+            self.pipeline.record(answers)
+        self.flags.refresh()
 
     def _open(
         self, open_source: Callable[[Sequence[str]], BarSource], served: Sequence[str]
@@ -129,7 +148,7 @@ class App:
         for buffer in self.pipeline.buffers.values():
             history = await self.source.history(buffer.symbol, LOOKBACK_BARS)
             if history is not None:
-                buffer.extend(history)
+                self.pipeline.take_history(history)
         self.pipeline.warm_up()
         # What lives now lives for ever: a later collection need not walk it, which takes long.
         gc.collect()

@@ -42,7 +42,12 @@ class Timeframe(msgspec.Struct, frozen=True, order=True):
 
 
 class BarClosed(msgspec.Struct, frozen=True):
-    """The event that a bar is final: the only trigger of a decision."""
+    """The event that a bar is final: the only trigger of a decision.
+
+    `host_signal` is what the bot means to do by itself, where it says so. `already_answered` is the
+    reason with which whoever waited for this bar was answered before it came, such as `gap`: it is
+    recorded with that reason, and not decided on.
+    """
 
     symbol: str
     timeframe: str
@@ -54,6 +59,8 @@ class BarClosed(msgspec.Struct, frozen=True):
     volume: float
     source: str
     received_ms: int
+    host_signal: str | None = None
+    already_answered: str | None = None
 
     @property
     def ohlcv(self) -> tuple[float, float, float, float, float]:

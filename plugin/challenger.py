@@ -16,9 +16,6 @@ from plugin.clock import Clock
 from plugin.ensemble import Ensemble
 from shadow.record import ChallengerRecord
 
-LIVE_DEADLINE_S = 0.25
-REPLAY_DEADLINE_S = 60.0  # what a replay records must not depend on the load of the machine
-
 
 class Challenger:
     """Asks the ensemble that is tried beside the champion."""

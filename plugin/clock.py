@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -22,6 +23,10 @@ class Clock(Protocol):
         """Nanoseconds from an unknown start, never backwards: for durations and deadlines only."""
         ...
 
+    async def sleep(self, seconds: float) -> None:
+        """Let so much of this clock's time go by, whatever a host does to the time of day meanwhile."""
+        ...
+
 
 class SystemClock:
     """The time of the host."""
@@ -31,6 +36,9 @@ class SystemClock:
 
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 class ReplayClock:
@@ -44,6 +52,10 @@ class ReplayClock:
 
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
+
+    async def sleep(self, seconds: float) -> None:
+        """No time goes by while a replay waits: events alone move this clock."""
+        await asyncio.sleep(0)
 
     def advance_to(self, now_ms: int) -> None:
         """Move to the time of an event. Raises WrongUse for an event that lies in the past."""

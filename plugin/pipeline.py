@@ -17,9 +17,10 @@ from plugin.answer import Answer, Asked
 from plugin.asking import FeatureRows, ask
 from plugin.bar import BarClosed, Timeframe, check_bar
 from plugin.buffer import ArrivalKind, BarBuffer, Ohlcv
-from plugin.candles import ABSENT
-from plugin.challenger import LIVE_DEADLINE_S, Challenger
+from plugin.candles import ABSENT, Candles
+from plugin.challenger import Challenger
 from plugin.clock import Clock
+from plugin.deadlines import LIVE, Deadlines
 from plugin.decision import Decision, decide
 from plugin.ensemble import Ensemble
 from plugin.errors import BarRejected
@@ -36,9 +37,10 @@ _in_time_order = attrgetter("open_time_ms")
 
 
 class _Taken(NamedTuple):
-    """A bar after the buffer took it in. `refusal` is why it is not decided on; None for a new one."""
+    """A bar after the buffer took it in. `refusal` is why it is not decided on, None where it is."""
 
     bar: BarClosed
+    is_new: bool
     refusal: str | None
     replaced: Ohlcv | None = None
 
@@ -59,7 +61,7 @@ class Pipeline:
         reloader: Reloader,
         shadow_log: ShadowLog,
         clock: Clock,
-        challenger_deadline_s: float = LIVE_DEADLINE_S,
+        deadlines: Deadlines = LIVE,
     ) -> None:
         self.buffers = {symbol: BarBuffer(symbol, timeframe) for symbol in (*served, *followed)}
         self._timeframe = timeframe
@@ -68,7 +70,8 @@ class Pipeline:
         self._reloader = reloader
         self._shadow_log = shadow_log
         self._clock = clock
-        self._challenger = Challenger(challenger_deadline_s, clock)
+        self._deadlines = deadlines
+        self._challenger = Challenger(deadlines.challenger_s, clock)
         self._rows: FeatureRows = {}
         self._last_answer: dict[str, Answer] = {}
 
@@ -103,18 +106,23 @@ class Pipeline:
         no longer than the challenger's deadline.
         """
         ensemble, flags = self._reloader.challenger, self._flags.current
-        bars = [answer.bar for answer in answers if answer.is_new]
+        bars = [answer.bar for answer in answers if answer.is_decided]
         if ensemble is None or not flags.enabled or not bars:
             return answers
         question = partial(ask, ensemble, flags, self.buffers, bars, self._timeframe, self._rows)
         said = iter(await self._challenger.ask(ensemble, len(bars), question))
-        return [replace(one, challenger=next(said)) if one.is_new else one for one in answers]
+        return [replace(one, challenger=next(said)) if one.is_decided else one for one in answers]
 
     def record(self, answers: Sequence[Answer]) -> None:
         """Write what was answered into the shadow log and wait until it is on disk; never raises."""
         for answer in answers:
             self._shadow_log.write(answer)
         self._shadow_log.writer.sync()
+
+    def take_history(self, history: Candles) -> None:
+        """Put older bars of a known symbol into its buffer; call it between two batches."""
+        if history.symbol in self.buffers:
+            self.buffers[history.symbol].extend(history)
 
     def warm_up(self) -> None:
         """Rehearse a close on bars held now and remember nothing of it; call it just before one is due.
@@ -139,15 +147,15 @@ class Pipeline:
             arrival = self.buffers[bar.symbol].push(bar)
         except BarRejected as error:
             _log.warning("bar_rejected", symbol=bar.symbol, bar=bar.open_time_ms, reason=error.reason)
-            return _Taken(bar, error.reason)
+            return _Taken(bar, False, error.reason)
         if arrival.kind is ArrivalKind.AFTER_GAP:
             _log.warning(
                 "bars_missing", symbol=bar.symbol, before=bar.open_time_ms, n_bars=arrival.n_missing
             )
         if arrival.kind in (ArrivalKind.NEW, ArrivalKind.AFTER_GAP):
-            return _Taken(bar, None)
+            return _Taken(bar, True, bar.already_answered)
         _log.info("bar_not_new", symbol=bar.symbol, bar=bar.open_time_ms, kind=arrival.kind.value)
-        return _Taken(bar, arrival.kind.value, arrival.seen)
+        return _Taken(bar, False, arrival.kind.value, arrival.seen)
 
     def _ask(
         self,
@@ -168,12 +176,12 @@ class Pipeline:
         flags: Settings,
         started_ns: int,
     ) -> Answer:
-        bar, refusal, replaced = taken
+        bar, is_new, refusal, replaced = taken
         last = self._last_answer.get(bar.symbol)
         if refusal in _CAME_AGAIN and last and last.bar.open_time_ms == bar.open_time_ms:
             return Answer(bar, last.decision, last.asked, flags, is_new=False, replaced=replaced)
         decision = self._decide(bar, asked, champion, flags, started_ns)
-        answer = Answer(bar, decision, asked, flags, is_new=refusal is None, replaced=replaced)
+        answer = Answer(bar, decision, asked, flags, is_new=is_new, replaced=replaced)
         if answer.is_new:
             self._last_answer[bar.symbol] = answer
         return answer
@@ -186,15 +194,17 @@ class Pipeline:
         flags: Settings,
         started_ns: int,
     ) -> Decision:
+        latency_us = (self._clock.monotonic_ns() - started_ns) / 1000
+        too_late = self._deadlines.decision and latency_us > flags.decision_timeout_ms * 1000
         return decide(
             bar,
             self._timeframe,
             flags,
             champion.serving if champion else None,
             probabilities=asked.prediction.probabilities if asked.prediction else None,
-            abstain_reason=asked.reason,
+            abstain_reason=asked.reason or ("timeout" if too_late else None),
             vol_rank=asked.vol_rank,
-            latency_us=(self._clock.monotonic_ns() - started_ns) / 1000,
+            latency_us=latency_us,
         )
 
 

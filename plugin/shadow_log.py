@@ -64,7 +64,7 @@ def bar_record(answer: Answer, flags: dict[str, str]) -> BarRecord:
             regime=decision.regime,
             reason=decision.reason,
         ),
-        host_signal=None,
+        host_signal=bar.host_signal,
         champion=decision.bundle_id,
         challenger=answer.challenger,
         flags=flags,

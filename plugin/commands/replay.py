@@ -20,9 +20,9 @@ from plugin.app import App
 from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
-from plugin.challenger import REPLAY_DEADLINE_S
 from plugin.clock import ReplayClock, utc_minute, utc_text
 from plugin.command_line import NO, YES, add_command, print_json, utc_ms
+from plugin.deadlines import REPLAY
 from plugin.errors import WrongUse
 from plugin.logs import configure_logs
 from plugin.reloader import Champion
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         open_source,
         clock,
         exchange,
-        challenger_deadline_s=REPLAY_DEADLINE_S,
+        deadlines=REPLAY,
         # A fast replay must not be taken for the live process beside it.
         state_folder=settings.socket.parent if args.bars_per_second is not None else None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from plugin.bar import BarClosed
@@ -21,6 +21,14 @@ class BarSource(Protocol):
 
         The iterator ends when the source has no more bars to come, and never on a fault that passes.
         """
+        ...
+
+    def stop(self) -> None:
+        """Let the iterator end: the batch that is out is the last one. From the loop's own thread."""
+        ...
+
+    def state(self) -> Mapping[str, object]:
+        """What an operator wants to know of it now, as plain values; nothing where there is nothing."""
         ...
 
     async def history(self, symbol: str, n_bars: int) -> Candles | None:

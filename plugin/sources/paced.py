@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from plugin.bar import BarClosed
 from plugin.candles import Candles
@@ -21,6 +21,12 @@ class PacedSource:
         async for batch in self._source.batches():
             yield batch
             await asyncio.sleep(self._pause_s)
+
+    def stop(self) -> None:
+        self._source.stop()
+
+    def state(self) -> Mapping[str, object]:
+        return self._source.state()
 
     async def history(self, symbol: str, n_bars: int) -> Candles | None:
         return await self._source.history(symbol, n_bars)

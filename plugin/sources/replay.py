@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from plugin.bar import BarClosed
@@ -34,13 +34,22 @@ class ReplaySource:
         self._past = {one.symbol: one.between(one.first_open_ms, since_ms) for one in candles}
         self._coming = [one.between(since_ms, until_ms) for one in candles]
         self._clock = clock
+        self._stopped = False
 
     async def batches(self) -> AsyncIterator[list[BarClosed]]:
         in_time_order = heapq.merge(*map(_bars, self._coming), key=_received_ms)
         for close_ms, batch in groupby(in_time_order, key=_received_ms):
+            if self._stopped:
+                return
             self._clock.advance_to(close_ms)
             yield list(batch)
             await asyncio.sleep(0)  # a replay never waits: let the other tasks have their turn
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def state(self) -> Mapping[str, object]:
+        return {}
 
     async def history(self, symbol: str, n_bars: int) -> Candles | None:
         past = self._past.get(symbol)

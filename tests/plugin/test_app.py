@@ -18,8 +18,8 @@ from plugin.answer import Answer
 from plugin.app import App
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
-from plugin.challenger import REPLAY_DEADLINE_S
 from plugin.clock import ReplayClock
+from plugin.deadlines import REPLAY
 from plugin.durable import replace_file
 from plugin.ensemble import Ensemble
 from plugin.manifest import GateReport
@@ -76,7 +76,7 @@ class Running:
             open_source,
             clock,
             SIMULATED_VENUE,
-            challenger_deadline_s=REPLAY_DEADLINE_S,
+            deadlines=REPLAY,
             state_folder=self.run_folder,
         )
         return self.last

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from plugin.bundle import load_bundle
+from plugin.deadlines import REPLAY
 from plugin.ensemble import Ensemble
 from plugin.features.joined import ROW_NAMES
 from shadow.record import BarRecord
@@ -111,7 +112,7 @@ def test_whatever_it_does_the_champion_s_records_are_the_same_to_the_last_byte(
 ):
     undisturbed = [without_timings(one) for one in closed(Live(small_training, tmp_path / "alone"))]
     for name, ensemble in broken_ensembles(other):
-        live = Live(small_training, tmp_path / name, deadline_s=DEADLINE_S)
+        live = Live(small_training, tmp_path / name, deadlines=REPLAY._replace(challenger_s=DEADLINE_S))
         live.reloader.challenger = ensemble
         records = [without_timings(record) for record in closed(live)]
         assert all(record.challenger is not None for record in records), name
@@ -145,7 +146,7 @@ def test_no_number_and_always_the_same_one_are_named(live, other):
 
 
 def test_a_late_answer_is_a_timeout_and_while_it_is_stuck_no_bar_waits(small_training, tmp_path, other):
-    live = Live(small_training, tmp_path, deadline_s=0.3)
+    live = Live(small_training, tmp_path, deadlines=REPLAY._replace(challenger_s=0.3))
     stuck = live.reloader.challenger = Stuck(other)
     live.close(FIRST)
     began = time.monotonic()
@@ -167,7 +168,7 @@ def stuck_threads() -> list[threading.Thread]:
 
 
 def test_another_challenger_does_not_answer_for_the_one_that_is_stuck(small_training, tmp_path, other):
-    live = Live(small_training, tmp_path, deadline_s=10.0)
+    live = Live(small_training, tmp_path, deadlines=REPLAY._replace(challenger_s=10.0))
     live.pipeline._challenger._deadline_s = DEADLINE_S
     stuck = live.reloader.challenger = Stuck(other)
     live.close(FIRST)

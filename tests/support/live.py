@@ -19,6 +19,7 @@ from plugin.bundle import Bundle, load_bundle
 from plugin.candle_store import CandleStore
 from plugin.candles import ABSENT, SIMULATED_VENUE, Candles
 from plugin.clock import ReplayClock
+from plugin.deadlines import REPLAY, Deadlines
 from plugin.decision import Serving
 from plugin.ensemble import Ensemble
 from plugin.features import LOOKBACK_BARS
@@ -93,7 +94,7 @@ class Live:
         environ: Mapping[str, str] | None = None,
         served: Sequence[str] = SERVED,
         n_history: int = LOOKBACK_BARS,
-        deadline_s: float = 60.0,
+        deadlines: Deadlines = REPLAY,
     ) -> None:
         self.store = training.store
         self.env = folder / ".env"
@@ -112,7 +113,7 @@ class Live:
             reloader=self.reloader,
             shadow_log=ShadowLog(self.writer, SIMULATED_VENUE),
             clock=self.clock,
-            challenger_deadline_s=deadline_s,
+            deadlines=deadlines,
         )
         for symbol, buffer in self.pipeline.buffers.items():
             candles = stored(self.store, symbol)

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from plugin.answer import Answer
@@ -17,8 +17,8 @@ from plugin.app import App
 from plugin.bar import BarClosed
 from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE, Candles
-from plugin.challenger import REPLAY_DEADLINE_S
 from plugin.clock import ReplayClock
+from plugin.deadlines import REPLAY
 from plugin.registry import Registry
 from plugin.settings import LiveFlags
 from plugin.sources import BarSource, ReplaySource
@@ -71,6 +71,12 @@ class Swapping:
         in_service = app.reloader.roles()["champion"].bundle
         return self._appointed is None or in_service == self._appointed.name
 
+    def stop(self) -> None:
+        self._source.stop()
+
+    def state(self) -> Mapping[str, object]:
+        return self._source.state()
+
     async def history(self, symbol: str, n_bars: int) -> Candles | None:
         return await self._source.history(symbol, n_bars)
 
@@ -89,7 +95,7 @@ def open_source(symbols: Sequence[str]) -> BarSource:
 
 
 latencies: list[float] = []  # the answers themselves would look like a leak
-app = App(flags, open_source, clock, SIMULATED_VENUE, challenger_deadline_s=REPLAY_DEADLINE_S)
+app = App(flags, open_source, clock, SIMULATED_VENUE, deadlines=REPLAY)
 
 
 def deliver(answers: Sequence[Answer]) -> None:

@@ -29,6 +29,12 @@ class ScriptedSource:
             yield batch
             number += 1
 
+    def stop(self) -> None:
+        self._source.stop()
+
+    def state(self) -> Mapping[str, object]:
+        return self._source.state()
+
     async def history(self, symbol: str, n_bars: int) -> Candles | None:
         return await self._source.history(symbol, n_bars)
 

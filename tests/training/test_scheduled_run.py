@@ -1,5 +1,6 @@
 """A run that fails is an outcome: it is written down, it pauses the next one, and it moves nothing."""
 
+import asyncio
 import threading
 import time
 from ast import literal_eval
@@ -54,6 +55,9 @@ class LaterClock:
 
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 def scheduled(
