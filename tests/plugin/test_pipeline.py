@@ -2,14 +2,19 @@
 
 import dataclasses
 import math
+import time
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from plugin.answer import Answer
+from plugin.deadlines import LIVE, REPLAY
+from plugin.ensemble import Ensemble
 from plugin.features import LOOKBACK_BARS
 from shadow.record import RevisionRecord
 from tests.support.bars import HOURLY
@@ -20,12 +25,23 @@ from tests.support.live import (
     Live,
     Stubborn,
     champion_of,
+    stored,
     with_models,
     without_timings,
 )
 from tests.support.small_training import SmallTraining
 
 BTC, ETH = SERVED
+
+
+class Slow:
+    """A model that takes its time."""
+
+    def probability(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        time.sleep(0.005)
+        return rows[:, 0].astype(np.float64) % 0.4 + 0.3
+
+
 BESIDE, *_ = FOLLOWED
 NEWEST_BARS = 24
 """An absent bar among so many newest ones refuses a window."""
@@ -135,6 +151,51 @@ def test_a_repeat_of_an_older_bar_has_no_answer_to_repeat(live):
     (again,) = live.close(FIRST + 1, [live.bar(FIRST)])
     assert (again.decision.action, again.decision.reason) == ("abstain", "repeat")
     assert len(live.records()) == 4
+
+
+def test_a_bar_that_a_history_brought_first_is_decided_on_when_it_closes(
+    live, small_training, tmp_path
+):
+    undisturbed = Live(small_training, tmp_path / "undisturbed")
+    (expected, _) = undisturbed.close(FIRST)
+    for symbol in live.pipeline.buffers:
+        history = stored(live.store, symbol)
+        live.pipeline.take_history(history.between(live.open_ms(FIRST - 3), live.open_ms(FIRST + 1)))
+    (answer, _) = live.close(FIRST)
+    assert answer.is_decided
+    assert same_decision(answer, expected)
+    (again, _) = live.close(FIRST)
+    assert not again.is_new, "and only once"
+    assert len(live.bar_records()) == len(SERVED)
+
+
+def test_a_bar_that_was_answered_before_it_came_is_recorded_with_that_reason(live):
+    bars = [replace(bar, already_answered="gap") for bar in live.bars(FIRST)]
+    answers = live.close(FIRST, bars)
+    assert reasons(answers) == dict.fromkeys(SERVED, "gap")
+    assert [record.ml_reason for record in live.bar_records()] == ["gap", "gap"]
+    assert all(record.meta_p is None and record.challenger is None for record in live.bar_records())
+    (answer, _) = live.close(FIRST + 1)
+    assert answer.decision.action != "abstain", "the window holds it"
+
+
+def test_what_the_bot_means_to_do_stands_in_the_record(live):
+    live.close(FIRST, [replace(bar, host_signal="enter_long") for bar in live.bars(FIRST)])
+    assert {record.host_signal for record in live.bar_records()} == {"enter_long"}
+
+
+def test_an_answer_that_took_too_long_abstains_live_and_not_in_a_replay(small_training, tmp_path):
+    flags = {"ML_STACKING_MIN_SAMPLES": "100", "ML_DECISION_TIMEOUT_MS": "1"}
+    for deadlines, reason in ((LIVE, "timeout"), (REPLAY, "stacking_off")):
+        live = Live(small_training, tmp_path / reason, environ=flags, deadlines=deadlines)
+        champion = live.reloader.champion
+        assert champion is not None
+        slow = with_models(live.bundle, lgb={horizon: Slow() for horizon in (5, 12, 24)})
+        live.reloader.champion = dataclasses.replace(champion, ensemble=Ensemble(slow))
+        (answer, _) = live.close(FIRST)
+        assert answer.decision.reason == reason
+        assert (answer.decision.action == "abstain") == (reason == "timeout")
+        assert live.bar_records()[0].meta_p is not None, "what it said late is kept"
 
 
 def test_a_revision_keeps_the_decision_and_records_both_versions(live):
