@@ -30,8 +30,8 @@ class Answer:
     """The decision on one bar of a served symbol, and what it rests on.
 
     Only a new bar leads to a record of its own: one that was refused, came again or came too late does
-    not. `replaced` are the values that a revision replaced. `challenger` is filled in once the answer
-    is out.
+    not. `came_again` says that this is the first answer once more, to a bar that came again; `replaced`
+    are the values that a revision replaced. `challenger` is filled in once the answer is out.
     """
 
     bar: BarClosed
@@ -39,6 +39,7 @@ class Answer:
     asked: Asked
     flags: Settings
     is_new: bool
+    came_again: bool = False
     replaced: Ohlcv | None = None
     challenger: ChallengerRecord | None = None
 

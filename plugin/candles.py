@@ -7,12 +7,13 @@ silence: `plugin.features` refuses a window with an absent bar among its newest 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin.bar import Timeframe
+from plugin.bar import BarClosed, Timeframe
 from plugin.errors import WrongUse
 
 OPEN, HIGH, LOW, CLOSE, VOLUME, ABSENT = range(6)
@@ -52,6 +53,26 @@ class Candles:
             self.timeframe,
             self.first_open_ms + first * length_ms,
             np.ascontiguousarray(self.bars[:, first:end]),
+        )
+
+
+def closed_bars(candles: Candles, source: str) -> Iterator[BarClosed]:
+    """The bars that are not absent, as events received at their close."""
+    length_ms = candles.timeframe.length_ms
+    for column in (candles.bars[ABSENT] == 0.0).nonzero()[0].tolist():
+        opened_ms = candles.first_open_ms + column * length_ms
+        opening, high, low, close, volume = candles.bars[:ABSENT, column].tolist()
+        yield BarClosed(
+            symbol=candles.symbol,
+            timeframe=candles.timeframe.name,
+            open_time_ms=opened_ms,
+            open=opening,
+            high=high,
+            low=low,
+            close=close,
+            volume=volume,
+            source=source,
+            received_ms=opened_ms + length_ms,
         )
 
 

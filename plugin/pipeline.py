@@ -186,7 +186,7 @@ class Pipeline:
         bar, is_new, refusal, replaced = taken
         last = self._last_answer.get(bar.symbol)
         if refusal in _CAME_AGAIN and last and last.bar.open_time_ms == bar.open_time_ms:
-            return Answer(bar, last.decision, last.asked, flags, is_new=False, replaced=replaced)
+            return replace(last, bar=bar, flags=flags, is_new=False, came_again=True, replaced=replaced)
         decision = self._decide(bar, asked, champion, flags, started_ns)
         answer = Answer(bar, decision, asked, flags, is_new=is_new, replaced=replaced)
         if answer.is_new:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import groupby
 
 from plugin.bar import BarClosed
-from plugin.candles import ABSENT, Candles
+from plugin.candles import Candles, closed_bars
 from plugin.clock import ReplayClock
 from plugin.errors import WrongUse
 
@@ -37,7 +37,8 @@ class ReplaySource:
         self._stopped = False
 
     async def batches(self) -> AsyncIterator[list[BarClosed]]:
-        in_time_order = heapq.merge(*map(_bars, self._coming), key=_received_ms)
+        coming = [closed_bars(one, "replay") for one in self._coming]
+        in_time_order = heapq.merge(*coming, key=_received_ms)
         for close_ms, batch in groupby(in_time_order, key=_received_ms):
             if self._stopped:
                 return
@@ -61,22 +62,3 @@ class ReplaySource:
 
 def _received_ms(bar: BarClosed) -> int:
     return bar.received_ms
-
-
-def _bars(candles: Candles) -> Iterator[BarClosed]:
-    length_ms = candles.timeframe.length_ms
-    for column in (candles.bars[ABSENT] == 0.0).nonzero()[0].tolist():
-        opened_ms = candles.first_open_ms + column * length_ms
-        opening, high, low, close, volume = candles.bars[:ABSENT, column].tolist()
-        yield BarClosed(
-            symbol=candles.symbol,
-            timeframe=candles.timeframe.name,
-            open_time_ms=opened_ms,
-            open=opening,
-            high=high,
-            low=low,
-            close=close,
-            volume=volume,
-            source="replay",
-            received_ms=opened_ms + length_ms,
-        )
