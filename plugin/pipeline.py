@@ -74,7 +74,7 @@ class Pipeline:
         self._challenger = Challenger(deadlines.challenger_s, clock)
         self._rows: FeatureRows = {}
         self._last_answer: dict[str, Answer] = {}
-        self._newest_taken_ms: dict[str, int] = {}
+        self._newest_taken_ms = dict.fromkeys(self.buffers, 0)
 
     def answer(self, batch: Sequence[BarClosed]) -> list[Answer]:
         """Decide on bars that closed together: one answer for each of a served symbol, oldest first.
@@ -153,16 +153,19 @@ class Pipeline:
             _log.warning(
                 "bars_missing", symbol=bar.symbol, before=bar.open_time_ms, n_bars=arrival.n_missing
             )
-        if arrival.kind in (ArrivalKind.NEW, ArrivalKind.AFTER_GAP) or self._is_held_unseen(bar):
+        if arrival.kind in (ArrivalKind.NEW, ArrivalKind.AFTER_GAP):
             self._newest_taken_ms[bar.symbol] = bar.open_time_ms
             return _Taken(bar, True, bar.already_answered)
+        if (
+            arrival.kind is not ArrivalKind.LATE
+            and bar.open_time_ms > self._newest_taken_ms[bar.symbol]
+        ):
+            # Held only because a history had it: it comes by itself for the first time.
+            self._newest_taken_ms[bar.symbol] = bar.open_time_ms
+            is_newest = bar.open_time_ms == self.buffers[bar.symbol].newest_open_ms
+            return _Taken(bar, True, bar.already_answered or (None if is_newest else "late"))
         _log.info("bar_not_new", symbol=bar.symbol, bar=bar.open_time_ms, kind=arrival.kind.value)
         return _Taken(bar, False, arrival.kind.value, arrival.seen)
-
-    def _is_held_unseen(self, bar: BarClosed) -> bool:
-        """Whether the newest bar is held only because a history had it: it never came by itself."""
-        taken_ms = self._newest_taken_ms.get(bar.symbol, 0)
-        return taken_ms < bar.open_time_ms == self.buffers[bar.symbol].newest_open_ms
 
     def _ask(
         self,

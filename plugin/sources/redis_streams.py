@@ -116,9 +116,11 @@ class RedisStreams:
             self._renewed_s = now_s
             if owned != self._owned:
                 _log.info("symbols_owned", n=len(owned), workers=len(self._shards.workers))
-                self._owned, self._claimed_s = owned, float("-inf")
+                # At once, and before any newer bar: the former owner may be dead for less than a lease.
+                await self._claim(owned - self._owned, idle_ms=0)
+                self._owned = owned
         if now_s - self._claimed_s >= LEASE_MS / 1000:
-            await self._claim()
+            await self._claim(self._owned, idle_ms=LEASE_MS)
             self._claimed_s = now_s
         if not self._owned:
             await asyncio.sleep(_BLOCK_MS / 1000)
@@ -130,13 +132,13 @@ class RedisStreams:
         for key, entries in come or ():
             self._take(key.decode().partition(f":{self.timeframe.name}:")[2], entries)
 
-    async def _claim(self) -> None:
-        """Take over what was delivered to a worker that has not answered it within a lease."""
-        symbols = sorted(self._owned)
+    async def _claim(self, of: frozenset[str], idle_ms: int) -> None:
+        """Take over what was delivered to another worker and not answered within so long."""
+        symbols = sorted(of)
         async with self.redis.pipeline(transaction=False) as pipe:
             for symbol in symbols:
                 key = key_of("bars", self.timeframe, symbol)
-                pipe.xautoclaim(key, GROUP, self._shards.name, LEASE_MS, count=_PAGE)
+                pipe.xautoclaim(key, GROUP, self._shards.name, idle_ms, count=_PAGE)
             claimed = await pipe.execute()
         for symbol, (_, entries, *_rest) in zip(symbols, claimed, strict=True):
             if entries:

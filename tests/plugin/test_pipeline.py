@@ -169,6 +169,18 @@ def test_a_bar_that_a_history_brought_first_is_decided_on_when_it_closes(
     assert len(live.bar_records()) == len(SERVED)
 
 
+def test_bars_that_a_history_brought_are_recorded_in_their_order_and_the_newest_is_decided_on(live):
+    for symbol in live.pipeline.buffers:
+        history = stored(live.store, symbol)
+        live.pipeline.take_history(history.between(live.open_ms(FIRST - 3), live.open_ms(FIRST + 3)))
+    live.clock.advance_to(live.open_ms(FIRST + 3))
+    for column in (FIRST, FIRST + 1, FIRST + 2, FIRST + 1):
+        live.close(column)
+    records = [record for record in live.bar_records() if record.symbol == BTC]
+    assert [record.ml_reason for record in records] == ["late", "late", "ok"]
+    assert [record.open_time_ms for record in records] == [live.open_ms(FIRST + i) for i in range(3)]
+
+
 def test_a_bar_that_was_answered_before_it_came_is_recorded_with_that_reason(live):
     bars = [replace(bar, already_answered="gap") for bar in live.bars(FIRST)]
     answers = live.close(FIRST, bars)

@@ -113,7 +113,7 @@ def not_keys() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize(("what", "content"), not_keys().items())
+@pytest.mark.parametrize(("what", "content"), not_keys().items(), ids=list(not_keys()))
 def test_what_is_no_key_is_said_to_be_none(tmp_path: Path, what: str, content: bytes) -> None:
     path = tmp_path / what
     path.write_bytes(content)

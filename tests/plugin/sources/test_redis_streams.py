@@ -94,8 +94,9 @@ class Bus:
         return stored_bar(self.store, symbol, column)
 
     async def fill(self, until_column: int) -> None:
-        for column in range(until_column - N_HISTORY, until_column):
-            await self.close(column)
+        columns = range(until_column - N_HISTORY, until_column)
+        bars = [self.bar(column, symbol) for column in columns for symbol in SYMBOLS]
+        await publish_bars(self.redis, HOURLY, bars)
 
     async def said(self, kind: Kind, symbol: str, type_: type) -> list[object]:
         entries = await self.redis.xrange(key_of(kind, HOURLY, symbol))
@@ -106,7 +107,7 @@ class Bus:
 
 
 async def eventually(bus: Bus, n_records: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while await bus.n_said("records") < n_records:
             await asyncio.sleep(0.02)
 
