@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
@@ -77,7 +77,7 @@ class LocalExchange:
             case "time":
                 return {"serverTime": self.now_ms}
             case "exchangeInfo":
-                return {"symbols": [_market(symbol) for symbol in self.bars]}
+                return {"symbols": [market(symbol) for symbol in self.bars]}
             case "klines":
                 return self._klines(query)
         return {}
@@ -127,6 +127,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def cut(self, body: bytes) -> None:
+        """The length of all of `body`, half of it, and the end of the connection."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
+        self.close_connection = True
+
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The header `Date`, by the exchange's clock."""
         return formatdate(self.exchange.now_ms / 1000, usegmt=True)
@@ -135,7 +143,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Silence: the requests are recorded instead."""
 
 
-Fault = Callable[[_Handler, bytes], None]
+class Answering(Protocol):
+    """The connection that a request came on, as far as faults use it."""
+
+    def reply(
+        self, status: int, body: bytes, kind: str = "application/json", **headers: str | int
+    ) -> None: ...
+
+    def cut(self, body: bytes) -> None: ...
+
+
+Fault = Callable[[Answering, bytes], None]
+"""What happens to a request whose right answer has this body."""
 
 
 def rate_limited(retry_after: int | str) -> Fault:
@@ -157,18 +176,14 @@ def maintenance(status: int = 503) -> Fault:
     return lambda handler, _: handler.reply(status, page, "text/html")
 
 
-def truncated(handler: _Handler, body: bytes) -> None:
+def truncated(handler: Answering, body: bytes) -> None:
     """Half of the JSON with a length that fits it."""
     handler.reply(200, body[: len(body) // 2])
 
 
-def cut(handler: _Handler, body: bytes) -> None:
+def cut(handler: Answering, body: bytes) -> None:
     """The connection ends in the middle of the body."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body[: len(body) // 2])
-    handler.close_connection = True
+    handler.cut(body)
 
 
 def body_of(answer: object) -> Fault:
@@ -179,14 +194,15 @@ def body_of(answer: object) -> Fault:
 def held_until(event: threading.Event) -> Fault:
     """The right answer, but only after `event`."""
 
-    def hold(handler: _Handler, body: bytes) -> None:
+    def hold(handler: Answering, body: bytes) -> None:
         event.wait(30)
         handler.reply(200, body)
 
     return hold
 
 
-def _market(symbol: str) -> dict[str, object]:
+def market(symbol: str) -> dict[str, object]:
+    """A spot market as `exchangeInfo` describes it."""
     base, quote = symbol.split("/")
     return {
         "symbol": base + quote,

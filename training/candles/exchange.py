@@ -1,8 +1,5 @@
 """How is an exchange asked for bars without angering it, and without believing every answer?
 
-    ShadowgateError (plugin.errors)
-    └── ExchangeUnavailable     no usable answer after patient asking; exit code 1
-
 ccxt speaks the protocol and keeps the rate limit. What it leaves out is done here: waiting as long as
 the exchange says, asking again at growing distances, and refusing an answer that is no JSON. ccxt turns
 such an answer (a maintenance page with status 200, a cut body) into an empty list of bars, which would
@@ -12,39 +9,35 @@ become a hole in the store.
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import ccxt
 import numpy as np
 
-from plugin.bar import EARLIEST_MS, LATEST_MS
 from plugin.candle_store import RawBars, did_you_mean
 from plugin.clock import utc_minute
-from plugin.errors import ShadowgateError, WrongUse
+from plugin.errors import WrongUse
+from plugin.sources.exchange_answers import (
+    AnswerDamaged,
+    ExchangeUnavailable,
+    check_not_emptied,
+    checked_rows,
+    growing_pause_s,
+    moved,
+    one_line,
+    told_to_wait_s,
+)
 
+__all__ = ["MAX_ATTEMPTS", "ExchangeUnavailable", "PatientExchange", "open_exchange"]
 _Answer = TypeVar("_Answer")
 
 MAX_ATTEMPTS = 6
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 30.0
 PATIENCE_S = 300.0  # a rate limit passes within a minute; a ban lasts minutes to days
 # Binance's class covers futures too; their markets would cost two more requests to other hosts.
 _OPTIONS = {"binance": {"fetchMarkets": {"types": ["spot"]}}}
-_BANNED_UNTIL = re.compile(r"banned until (\d{13})")
-
-
-class ExchangeUnavailable(ShadowgateError):
-    """The exchange gave no usable answer; what was downloaded before is saved."""
-
-
-class AnswerDamaged(ccxt.BadResponse):  # type: ignore[misc]  # ccxt has no types
-    """The body of an answer is not what the exchange should say: HTML, cut JSON, rows without time."""
 
 
 def _ignore_waiting(_seconds: float, _reason: str) -> None:
@@ -78,7 +71,7 @@ class PatientExchange:
         """Whether the exchange can be reached at all: one try, no patience."""
         try:
             self._ask_once(self.ccxt_exchange.fetch_time)
-        except ccxt.BaseError:
+        except (ccxt.BaseError, AnswerDamaged):
             return False
         return True
 
@@ -117,17 +110,14 @@ class PatientExchange:
 
     def pause(self, attempt: int, reason: str, told_s: float = 0.0) -> None:
         """Wait `told_s`, or else longer after every failed attempt; jitter keeps callers apart."""
-        grown_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)
-        seconds = told_s + self.jitter() if told_s else grown_s * (0.5 + 0.5 * self.jitter())
+        jitter = self.jitter()
+        seconds = told_s + jitter if told_s else growing_pause_s(attempt, jitter)
         self.waiting(seconds, reason)
         self.sleep(seconds)
 
     def _rows(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> list[list[Any]]:
-        rows = _checked(self.ccxt_exchange.fetch_ohlcv(symbol, timeframe, since_ms, limit))
-        answer = self.ccxt_exchange.last_json_response
-        if not rows and isinstance(answer, list) and answer:
-            # ccxt drops rows from before `since_ms`, so times in seconds look like an empty page.
-            raise AnswerDamaged(f"no bar from {utc_minute(since_ms)} on, but others: {answer[0]}")
+        rows = checked_rows(self.ccxt_exchange.fetch_ohlcv(symbol, timeframe, since_ms, limit))
+        check_not_emptied(rows, self.ccxt_exchange.last_json_response, since_ms)
         return rows
 
     def _ask(self, call: Callable[[], _Answer]) -> _Answer:
@@ -135,13 +125,15 @@ class PatientExchange:
         while True:
             try:
                 return self._ask_once(call)
-            except (ccxt.NetworkError, ccxt.BadResponse) as error:
-                reason, told_s = _one_line(error), self._told_to_wait_s(str(error))
+            except (ccxt.NetworkError, ccxt.BadResponse, AnswerDamaged) as error:
+                headers = self.ccxt_exchange.last_response_headers
+                reason = one_line(error)
+                told_s = told_to_wait_s(str(error), headers, self.clock_ms())
                 attempt += 1
                 if told_s > PATIENCE_S or attempt == MAX_ATTEMPTS:
                     raise self._unavailable(reason, told_s) from error
             except ccxt.BaseError as error:
-                raise self._unavailable(_one_line(error), 0.0) from error
+                raise self._unavailable(one_line(error), 0.0) from error
             self.pause(attempt - 1, reason, told_s)
 
     def _ask_once(self, call: Callable[[], _Answer]) -> _Answer:
@@ -155,20 +147,6 @@ class PatientExchange:
         if self.ccxt_exchange.last_json_response is None or answer is None:
             raise AnswerDamaged(f"{self.name} answered with something that is not its JSON")
         return answer
-
-    def _told_to_wait_s(self, message: str) -> float:
-        # The exchange's own clock decides when a ban ends; its answer carries the time in `Date`.
-        headers = self.ccxt_exchange.last_response_headers or {}
-        now_s = _date_s(headers.get("Date")) or self.clock_ms() / 1000
-        told = [0.0]
-        if banned := _BANNED_UNTIL.search(message):
-            told.append(int(banned[1]) / 1000 - now_s)
-        retry_after = headers.get("Retry-After") or ""
-        if retry_after.isdigit():
-            told.append(float(retry_after))
-        elif until_s := _date_s(retry_after):
-            told.append(until_s - now_s)
-        return max(told)
 
     def _unavailable(self, reason: str, told_s: float) -> ExchangeUnavailable:
         remedy = "check the network or choose another exchange; what was downloaded is saved"
@@ -186,36 +164,5 @@ def open_exchange(
         raise WrongUse("an exchange that ccxt knows", name, did_you_mean(name, ccxt.exchanges))
     exchange = getattr(ccxt, name)({"timeout": 20_000, "options": _OPTIONS.get(name, {})})
     if url:  # empty is how the setting says none
-        exchange.urls["api"] = _moved(exchange.urls["api"], url)
+        exchange.urls["api"] = moved(exchange.urls["api"], url)
     return PatientExchange(exchange, waiting=waiting)
-
-
-def _moved(addresses: Any, url: str) -> Any:
-    if isinstance(addresses, dict):
-        return {name: _moved(address, url) for name, address in addresses.items()}
-    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise WrongUse("an address such as https://mirror.example", url, "correct ML_EXCHANGE_URL")
-    return url.rstrip("/") + urlsplit(addresses).path
-
-
-def _checked(rows: Any) -> list[list[Any]]:
-    """The rows of a page if each has a time in milliseconds and five numbers or nulls."""
-    for row in rows:
-        time_ms, *ohlcv = row
-        if not isinstance(time_ms, int) or not EARLIEST_MS <= time_ms < LATEST_MS:
-            raise AnswerDamaged(f"a bar came without a time in milliseconds: {row}")
-        if len(ohlcv) < 5 or not all(isinstance(x, int | float | None) for x in ohlcv[:5]):
-            raise AnswerDamaged(f"a bar came without its five numbers: {row}")
-    return list(rows)
-
-
-def _date_s(http_date: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(http_date).timestamp() if http_date else None
-    except ValueError:
-        return None
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(re.sub(r"<[^>]*>", " ", str(error)).split())
-    return f"{type(error).__name__}: {text[:160]}"
