@@ -118,6 +118,38 @@ def decide(
     )
 
 
+def refusal(
+    symbol: str,
+    timeframe_name: str,
+    open_time_ms: int,
+    *,
+    timeframe: Timeframe,
+    flags: Settings,
+    serving: Serving | None,
+    reason: str,
+) -> Decision:
+    """What whoever waits for a bar is told where there is no bar to decide on: `abstain`, and why.
+
+    `timeframe` is that of the service, `timeframe_name` that of the question.
+    """
+    return Decision(
+        symbol=symbol,
+        timeframe=timeframe_name,
+        open_time_ms=open_time_ms,
+        valid_until_ms=open_time_ms + 2 * timeframe.length_ms,
+        mode=permission(flags, serving)[0],
+        action="abstain",
+        probabilities={},
+        size_multiplier=0.0,
+        stop_atr=0.0,
+        regime="unknown",
+        bundle_id=None if serving is None else serving.bundle_id,
+        feature_hash=None if serving is None else serving.feature_hash,
+        reason=reason,
+        latency_us=0.0,
+    )
+
+
 def permission(flags: Settings, serving: Serving | None) -> tuple[Mode, str]:
     """The mode, and the first thing that keeps it from being live: `ok` where nothing does.
 

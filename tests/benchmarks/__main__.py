@@ -16,13 +16,14 @@ from rich.console import Console
 
 from plugin.errors import WrongUse
 from plugin.registry import Registry
-from tests.benchmarks import bar_close, history, memory, report, training
+from tests.benchmarks import bar_close, history, memory, report, round_trip, training
 from tests.benchmarks.market import Market
 from tests.benchmarks.setting import FULL, QUICK, Setting
 from tests.benchmarks.timing import Machine
 
 BENCHMARKS: dict[str, Any] = {
     "bar_close": bar_close,
+    "round_trip": round_trip,
     "memory": memory,
     "history": history,
     "report": report,

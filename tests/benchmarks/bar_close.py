@@ -134,7 +134,7 @@ def _close(live: Live, batch: list[BarClosed]) -> _Close:
     started = time.perf_counter_ns()
     answers = live.pipeline.answer(batch)
     answer_ns = time.perf_counter_ns() - started
-    write_ns = duration_ns(partial(live.pipeline.record, answers))
+    write_ns = duration_ns(partial(live.record, answers))
     return _Close(answer_ns, write_ns, sum(bool(answer.decision.probabilities) for answer in answers))
 
 
@@ -186,7 +186,7 @@ def _pauses(
         started = time.perf_counter_ns()
         answers = live.pipeline.answer(batch)
         answer_ns = time.perf_counter_ns() - started
-        live.pipeline.record(answers)
+        live.record(answers)
         pauses.append(_Pause(answer_ns, duration_ns(sync)))
     return pauses[0], pauses[1]
 

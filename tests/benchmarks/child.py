@@ -1,4 +1,4 @@
-"""What does a process of its own need: memory while it serves or reports, time until its first row?
+"""What does a process of its own need: memory to serve or report, time to its first row, to an answer?
 
 Run by the benchmarks, so that what they hold themselves is not counted. Prints one JSON object.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ import msgspec
 
 _Answer = TypeVar("_Answer")
 _N_BATCHES = 5
+_PAUSE_S = 0.002  # between two round trips: the record of the last one may come to its end
 
 
 class LiveMemory(msgspec.Struct, frozen=True):
@@ -42,6 +44,13 @@ class KernelStart(msgspec.Struct, frozen=True):
 
     import_s: float
     first_row_s: float
+
+
+class RoundTrips(msgspec.Struct, frozen=True):
+    """From the first byte of a request sent to the last one of its answer read, one of each per bar."""
+
+    echo_ns: list[int]
+    trip_ns: list[int]
 
 
 def run_child(
@@ -71,7 +80,7 @@ def _live(root: str, bundle: str, n_symbols: str) -> LiveMemory:
         live.pipeline.warm_up()
         with live.writer:
             for batch in islice(live.batches(), n_bars):
-                live.pipeline.record(live.pipeline.answer(batch))
+                live.record(live.pipeline.answer(batch))
     return LiveMemory(_peak_mib())
 
 
@@ -103,6 +112,35 @@ def _kernels() -> KernelStart:
     return KernelStart(import_s, time.perf_counter() - started)
 
 
+def _round_trips(echo: str, service: str, file: str) -> RoundTrips:
+    lines = Path(file).read_bytes().splitlines(keepends=True)
+    echo_ns, trip_ns = [], []
+    with _connected(echo) as bare, _connected(service) as asked:
+        for line in lines:
+            if b'"history"' in line:
+                _trip_ns(asked, line)
+                continue
+            echo_ns.append(_trip_ns(bare, line))
+            trip_ns.append(_trip_ns(asked, line))
+            time.sleep(_PAUSE_S)
+    return RoundTrips(echo_ns, trip_ns)
+
+
+def _connected(address: str) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.connect(address)
+    return made
+
+
+def _trip_ns(connection: socket.socket, line: bytes) -> int:
+    started = time.perf_counter_ns()
+    connection.sendall(line)
+    answer = connection.recv(65_536)
+    while not answer.endswith(b"\n"):
+        answer += connection.recv(65_536)
+    return time.perf_counter_ns() - started
+
+
 def _peak_mib() -> float:
     # Not getrusage: a child inherits the peak of the process that started it.
     match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -112,6 +150,11 @@ def _peak_mib() -> float:
 
 
 if __name__ == "__main__":
-    runs: dict[str, Callable[..., object]] = {"live": _live, "report": _report, "kernels": _kernels}
+    runs: dict[str, Callable[..., object]] = {
+        "live": _live,
+        "report": _report,
+        "kernels": _kernels,
+        "round_trips": _round_trips,
+    }
     run = runs[sys.argv[1]]
     sys.stdout.buffer.write(msgspec.json.encode(run(*sys.argv[2:])))

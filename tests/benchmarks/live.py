@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from plugin.answer import Answer
 from plugin.bar import BarClosed
 from plugin.bundle import Bundle
 from plugin.candles import ABSENT, Candles
@@ -48,18 +49,24 @@ class Live:
         env.write_text("ML_STACKING_MIN_SAMPLES=1\n")
         reloader = Reloader(Registry(folder))
         reloader.champion = self.champion
+        self.log = ShadowLog(self.writer, market.venue)
         self.pipeline = Pipeline(
             timeframe=HOURLY,
             served=self.served,
             followed=[name for name in followed if name not in self.served],
             flags=LiveFlags(env, {}),
             reloader=reloader,
-            shadow_log=ShadowLog(self.writer, market.venue),
             clock=self._clock,
         )
         self.candles = {one.symbol: one for one in candles if one.symbol in self.pipeline.buffers}
         for symbol, one in self.candles.items():
             self.pipeline.buffers[symbol].extend(one.between(0, self._clock.now_ms()))
+
+    def record(self, answers: Sequence[Answer]) -> None:
+        """Write their records and wait until they are on disk."""
+        for answer in answers:
+            self.log.write(answer)
+        self.writer.sync()
 
     def batches(self) -> Iterator[list[BarClosed]]:
         """The bars that close together, hour by hour, with the clock set to their close."""

@@ -28,7 +28,7 @@ def test_a_quick_run_writes_finite_figures_for_every_part(
 ) -> None:
     file = tmp_path / "bench" / "figures.json"
     command = [sys.executable, "-m", "tests.benchmarks", "--quick", "--json", str(file)]
-    command += ["--only", "bar_close", "history", "report"]
+    command += ["--only", "bar_close", "round_trip", "history", "report"]
     command += ["--market", str(small_training.store), "--models-dir", str(small_training.models)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
@@ -36,7 +36,8 @@ def test_a_quick_run_writes_finite_figures_for_every_part(
     answer = json.loads(file.read_text())
     assert answer["simulated"] is True
     results = answer["results"]
-    assert set(results) == {"bar_close", "history", "report"}
+    assert set(results) == {"bar_close", "round_trip", "history", "report"}
+    assert results["round_trip"]["decided"] == 1.0
     for size in results["bar_close"]:
         assert size["decided"] == 1.0
         latencies = [size[when] for when in ("hot", "cold", "cold_after_warm_up")]
