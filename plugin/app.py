@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -18,21 +19,39 @@ from plugin.errors import WrongUse
 from plugin.features import LOOKBACK_BARS
 from plugin.follower import Follower
 from plugin.pipeline import Pipeline
+from plugin.recorder import Recorder
 from plugin.registry import Registry
 from plugin.reloader import Reloader
 from plugin.serving_state import StateFile
 from plugin.settings import LiveFlags
-from plugin.shadow_log import ShadowLog
 from plugin.sources.base import BarSource
-from shadow.writer import ShadowWriter
 
 _log = structlog.get_logger()
 Part: TypeAlias = "AbstractAsyncContextManager[object]"
 """Something that lives beside the bars, such as the socket on which a bot asks."""
 
 
+class Observer:
+    """What goes on, for those who want to hear of it; called from the loop, must not raise."""
+
+    def answered(self, answers: Sequence[Answer]) -> None:
+        """These are out, the challenger was asked, and nobody waits for them any more."""
+
+    def reload_asked(self) -> None:
+        """By a signal. `reload_done` follows."""
+
+    def reload_done(self) -> None:
+        """The registry was looked at, whether that was asked for or not."""
+
+
+_DEAF = Observer()
+
+
 class App:
-    """The live process: bars of one source in, answers to one place out, records on disk."""
+    """The live process: bars of one source in, answers to one place out, records on disk.
+
+    `busy_since_ns`, by the monotonic clock, is when the batch that is under way began; else None.
+    """
 
     def __init__(
         self,
@@ -52,56 +71,77 @@ class App:
         """
         settings = flags.current
         self.flags = flags
+        self.busy_since_ns: int | None = None
         self.reloader = Reloader(Registry(settings.models_dir))
         self.reloader.refresh()
         self._models_dir = settings.models_dir
         self._state_file = StateFile(state_folder, utc_text(clock.now_ms())) if state_folder else None
         self.source, followed = self._open(open_source, settings.symbols)
-        self.writer = ShadowWriter(settings.shadow_dir, clock.now_ms)
+        self._is_live = deadlines.decision
+        self.recorder = Recorder(settings.shadow_dir, exchange, clock, may_lose=self._is_live)
+        self.writer = self.recorder.writer
         self.pipeline = Pipeline(
             timeframe=settings.timeframe,
             served=settings.symbols,
             followed=followed,
             flags=flags,
             reloader=self.reloader,
-            shadow_log=ShadowLog(self.writer, exchange),
             clock=clock,
             deadlines=deadlines,
         )
+        self._clock = clock
         self._told_of: set[str] = set()
 
     async def run(
-        self, deliver: Callable[[Sequence[Answer]], None], parts: Sequence[Part] = ()
+        self,
+        deliver: Callable[[Sequence[Answer]], None],
+        parts: Sequence[Part] = (),
+        observer: Observer = _DEAF,
     ) -> None:
         """Warm up from history, then answer every batch until the source ends.
 
         `parts` live beside the bars from the end of the warm-up on: entered in their order, left in the
-        opposite one.
+        opposite one. Live, one of them looks at the flags; a replay looks after every batch.
         """
+
+        def looked() -> None:
+            self._tell_of_companions()
+            observer.reload_done()
+
         try:
             await self._warm_up()
             self._tell_of_companions()
             follower = Follower(
-                self.reloader, self._models_dir, self._state_file, self._tell_of_companions
+                self.reloader, self._models_dir, self._state_file, looked, observer.reload_asked
             )
             async with AsyncExitStack() as stack:
                 for part in (follower, *parts):
                     await stack.enter_async_context(part)
                 async for batch in self.source.batches():
-                    await self._walk(batch, deliver)
+                    await self._walk(batch, deliver, observer)
         finally:
-            self.writer.close()
+            self.recorder.close()
 
     async def _walk(
-        self, batch: Sequence[BarClosed], deliver: Callable[[Sequence[Answer]], None]
+        self,
+        batch: Sequence[BarClosed],
+        deliver: Callable[[Sequence[Answer]], None],
+        observer: Observer,
     ) -> None:
+        self.busy_since_ns = self._clock.monotonic_ns()
+        await self.recorder.has_room()
         answers: Sequence[Answer] = self.pipeline.answer(batch)
         deliver(answers)
         try:
+            if self._is_live:
+                await asyncio.sleep(0)  # who waits for an answer reads it before all that follows
             answers = await self.pipeline.challenge(answers)
         finally:  # what was answered is recorded, also where we are stopped here
-            self.pipeline.record(answers)
-        self.flags.refresh()
+            self.recorder.take(answers)
+        observer.answered(answers)
+        if not self._is_live:
+            self.flags.refresh()
+        self.busy_since_ns = None
 
     def _open(
         self, open_source: Callable[[Sequence[str]], BarSource], served: Sequence[str]

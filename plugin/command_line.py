@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 
+import plugin.runtimes  # noqa: F401  (before any command imports what it configures)
 from plugin.errors import ShadowgateError, WrongUse
 
 YES, NO, WRONG_USE, NOT_ENOUGH_EVIDENCE = 0, 1, 2, 3

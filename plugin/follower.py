@@ -31,7 +31,7 @@ class Follower:
     """Within its `async with` block, moved pointers and changed verdicts take effect between batches.
 
     `after` is called when a look has ended. With a `state_file`, the process says what is in service,
-    and SIGHUP makes it look again, also at what it has refused.
+    and SIGHUP makes it look again, also at what it has refused; `asked` is told of it.
     """
 
     def __init__(
@@ -40,11 +40,13 @@ class Follower:
         models_dir: Path,
         state_file: StateFile | None,
         after: Callable[[], None],
+        asked: Callable[[], None] = lambda: None,
     ) -> None:
         self._reloader = reloader
         self._models_dir = models_dir
         self._state_file = state_file
         self._after = after
+        self._tell_asked = asked
         self._wake = asyncio.Event()
         self._n_asked = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,6 +79,7 @@ class Follower:
 
     def _asked(self) -> None:
         self._n_asked += 1
+        self._tell_asked()
         self._wake.set()
 
     async def _look_when_woken(self) -> None:

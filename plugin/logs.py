@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import msgspec
 import structlog
@@ -32,10 +34,25 @@ def configure_logs(clock: Clock, *, as_json: bool, level: int = logging.INFO) ->
     structlog.configure(
         processors=shared + last,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(sys.stderr))),
         # A cached logger would keep the clock of the first set-up for ever.
         cache_logger_on_first_use=False,
     )
+
+
+class _Unfailing:
+    """A stream on a full disk, or a pipe that nobody reads any more, costs the line and not the bar."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _stamped_by(clock: Clock) -> Processor:

@@ -26,7 +26,6 @@ from plugin.ensemble import Ensemble
 from plugin.errors import BarRejected
 from plugin.reloader import Champion, Reloader
 from plugin.settings import LiveFlags, Settings
-from plugin.shadow_log import ShadowLog
 
 _log = structlog.get_logger()
 _CAME_AGAIN = ("repeat", "revision")
@@ -59,7 +58,6 @@ class Pipeline:
         followed: Sequence[str],
         flags: LiveFlags,
         reloader: Reloader,
-        shadow_log: ShadowLog,
         clock: Clock,
         deadlines: Deadlines = LIVE,
     ) -> None:
@@ -68,7 +66,6 @@ class Pipeline:
         self._served = frozenset(served)
         self._flags = flags
         self._reloader = reloader
-        self._shadow_log = shadow_log
         self._clock = clock
         self._deadlines = deadlines
         self._challenger = Challenger(deadlines.challenger_s, clock)
@@ -113,12 +110,6 @@ class Pipeline:
         question = partial(ask, ensemble, flags, self.buffers, bars, self._timeframe, self._rows)
         said = iter(await self._challenger.ask(ensemble, len(bars), question))
         return [replace(one, challenger=next(said)) if one.is_decided else one for one in answers]
-
-    def record(self, answers: Sequence[Answer]) -> None:
-        """Write what was answered into the shadow log and wait until it is on disk; never raises."""
-        for answer in answers:
-            self._shadow_log.write(answer)
-        self._shadow_log.writer.sync()
 
     def take_history(self, history: Candles) -> None:
         """Put older bars of a known symbol into its buffer; call it between two batches."""

@@ -126,7 +126,7 @@ class Reloader:
             if str(error) != self._verdict_refusal:
                 _log.error("verdict_refused", bundle=bundle.bundle_id, reason=str(error))
             self._verdict_refusal = str(error)
-        return _serving(bundle, report)
+        return serving_of(bundle, report)
 
     def _take(self, role: Role, found: _Found) -> None:
         """Put into service what was found: the only place where a reference is swapped."""
@@ -204,7 +204,8 @@ def _same_bundle(one: Pointer, other: Pointer | None) -> bool:
     return (one.bundle_id, one.manifest_sha256) == (other.bundle_id, other.manifest_sha256)
 
 
-def _serving(bundle: Bundle, report: GateReport | None) -> Serving:
+def serving_of(bundle: Bundle, report: GateReport | None) -> Serving:
+    """What a bundle is allowed by a gate report; without one, nothing."""
     return Serving(
         bundle_id=bundle.bundle_id,
         feature_hash=bundle.feature_hash,

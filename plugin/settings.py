@@ -57,6 +57,11 @@ def _read_symbols(text: str) -> tuple[str, ...] | None:
     return symbols if well_formed and len(set(symbols)) == len(symbols) else None
 
 
+def without_password(url: str) -> str:
+    """An address as it may be shown."""
+    return re.sub(r"(?<=://)[^/@]*@", "***@", url)
+
+
 def _read_timeframe(text: str) -> Timeframe | None:
     try:
         return Timeframe.parse(text)
@@ -74,7 +79,16 @@ _MAYBE_A_PATH = Kind(
     "nothing, or a path of at most 4095 bytes",
     lambda text: text if len(text.encode()) <= 4095 else None,
 )
-_URL = _matching(r"|https?://[^\s]+", "nothing, or an address such as https://mirror.example")
+_URL = Kind(
+    "nothing, or an address such as https://mirror.example",
+    lambda text: text if re.fullmatch(r"|https?://[^\s]+", text) else None,
+    without_password,
+)
+_REDIS_URL = Kind(
+    "an address such as redis://127.0.0.1:6379/0",
+    lambda text: text if re.fullmatch(r"(rediss?|unix)://[^\s]+", text) else None,
+    without_password,
+)
 _CRON = _matching(r"[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}", "five cron fields such as 17 3 * * 0")
 
 SourceName = Literal["ccxt", "socket", "redis", "replay"]
@@ -94,6 +108,7 @@ class Settings:
     exchange: Annotated[str, _EXCHANGE] = "binance"
     exchange_url: Annotated[str, _URL] = ""
     source: Annotated[SourceName, _SOURCE] = "ccxt"
+    redis_url: Annotated[str, _REDIS_URL] = "redis://127.0.0.1:6379/0"
     models_dir: Annotated[Path, _FOLDER] = Path("models")
     public_key: Annotated[str, _MAYBE_A_PATH] = ""
     shadow_dir: Annotated[Path, _FOLDER] = Path("data/shadow")
@@ -133,15 +148,19 @@ _KINDS: dict[str, Kind] = {
 _FIELDS = {_key(name): name for name in _KINDS}
 
 
+LIVE_KEYS = frozenset(map(_key, LIVE_FIELDS))
+
+
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     """Read the file at `path` and the `ML_` variables of `environ`, which go before it.
 
     A missing file means the defaults. Raises WrongUse, naming the line, for anything not understood.
     """
-    return _settings_from(read_env_file(path), path, environ)
+    return settings_from(read_env_file(path), path, environ)
 
 
-def _settings_from(content: bytes, path: Path, environ: Mapping[str, str]) -> Settings:
+def settings_from(content: bytes, path: Path, environ: Mapping[str, str]) -> Settings:
+    """As `load_settings`, of a file with this `content`."""
     given = [
         (key, entry.text, f"line {entry.line} of {path}")
         for key, entry in parse_env(content, path).items()
@@ -153,6 +172,18 @@ def _settings_from(content: bytes, path: Path, environ: Mapping[str, str]) -> Se
         _field(key, place): _value(key, text, place) for key, text, place in given
     }
     return Settings(**values)
+
+
+def from_environment(environ: Mapping[str, str]) -> Settings:
+    """As `load_settings` where there is no file."""
+    return settings_from(b"", Path(), environ)
+
+
+def check_flag(key: str, text: str | None, place: str) -> None:
+    """Raise WrongUse unless `key` is a flag and `text`, where it is given, a value of it."""
+    _field(key, place)
+    if text is not None:
+        _value(key, text, place)
 
 
 def _field(key: str, place: str) -> str:
@@ -167,7 +198,8 @@ def _value(key: str, text: str, place: str) -> object:
     kind = _KINDS[_FIELDS[key]]
     value = kind.read(text)
     if value is None:
-        raise WrongUse(f"{kind.expected} for {key} in {place}", repr(text), "correct it or remove it")
+        was = repr(without_password(text))
+        raise WrongUse(f"{kind.expected} for {key} in {place}", was, "correct it or remove it")
     return value
 
 
@@ -176,6 +208,9 @@ class LiveFlags:
 
     A changed file counts from the second look that finds the same bytes, because one look may fall
     between a writer's emptying of the file and its last byte. Look about once a second.
+
+    `held` are the flags that the environment holds against the file, `waiting` those of the file that
+    wait for a restart, with the value wanted; `complaint` is why the file is not followed, or None.
     """
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
@@ -183,13 +218,17 @@ class LiveFlags:
         self._environ = dict(environ)
         self._seen: bytes | None = None
         self._adopted: bytes | None = None
-        self._complaint: str | None = None
-        self.current = Settings(enabled=False)
+        self.complaint: str | None = None
+        self.held = frozenset(key for key in environ if key in _FIELDS)
+        self.waiting: dict[str, str] = {}
+        self._is_blind = False
+        self.current = _everything_off(environ)
         try:
             content = read_env_file(path)
-            self.current = _settings_from(content, path, environ)
+            self.current = settings_from(content, path, environ)
             self._seen = self._adopted = content
         except WrongUse as error:
+            self._is_blind = True  # what can not change while the process runs was guessed
             self._complain(error, "everything off")
         for name in LIVE_FIELDS:
             if _key(name) in self._environ:
@@ -202,10 +241,10 @@ class LiveFlags:
             settled = content == self._seen
             self._seen = content
             if content == self._adopted:
-                self._complaint = None
+                self.complaint = None
             elif settled:
-                self._adopt(_settings_from(content, self._path, self._environ))
-                self._adopted, self._complaint = content, None
+                self._adopt(settings_from(content, self._path, self._environ))
+                self._adopted, self.complaint = content, None
         except WrongUse as error:
             self._complain(
                 error, "everything off" if self._adopted is None else "the last good settings"
@@ -213,19 +252,37 @@ class LiveFlags:
         return self.current
 
     def _adopt(self, fresh: Settings) -> None:
-        live: dict[str, Any] = {}
         old_text, new_text = self.current.as_text(), fresh.as_text()
-        for key, name in _FIELDS.items():
-            if old_text[key] == new_text[key]:
-                continue
-            if name in LIVE_FIELDS:
-                live[name] = getattr(fresh, name)
-                _log.info("flag_changed", flag=key, was=old_text[key], now=new_text[key])
-            else:
-                _log.warning("flag_needs_restart", flag=key, kept=old_text[key], wanted=new_text[key])
+        changed = {
+            key: name
+            for key, name in _FIELDS.items()
+            if getattr(self.current, name) != getattr(fresh, name)
+        }
+        self.waiting = {key: new_text[key] for key, name in changed.items() if name not in LIVE_FIELDS}
+        for key, wanted in self.waiting.items():
+            _log.warning("flag_needs_restart", flag=key, kept=old_text[key], wanted=wanted)
+        if self._is_blind and self.waiting:
+            return  # to steer by the bars of another exchange would be worse than to go on waiting
+        self._is_blind = False
+        live = {name: getattr(fresh, name) for name in changed.values() if name in LIVE_FIELDS}
+        for name in live:
+            key = _key(name)
+            _log.info("flag_changed", flag=key, was=old_text[key], now=new_text[key])
         self.current = dataclasses.replace(self.current, **live)
 
     def _complain(self, error: WrongUse, in_force: str) -> None:
-        if str(error) != self._complaint:
-            self._complaint = str(error)
+        if str(error) != self.complaint:
+            self.complaint = str(error)
             _log.error("settings_refused", error=str(error), in_force=in_force)
+
+
+def _everything_off(environ: Mapping[str, str]) -> Settings:
+    """What holds while the file can not be understood: what the environment says, where that can be.
+
+    No exchange is asked for anything before it is known which one is wanted.
+    """
+    source: dict[str, Any] = {} if _key("source") in environ else {"source": "socket"}
+    try:
+        return dataclasses.replace(from_environment(environ), enabled=False, **source)
+    except WrongUse:
+        return Settings(enabled=False, **source)

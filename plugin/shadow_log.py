@@ -17,12 +17,17 @@ class ShadowLog:
         self._written: tuple[Settings | None, str] = None, ""
         self._flags_text: dict[str, str] = {}
 
-    def write(self, answer: Answer) -> None:
-        """Record a new bar, or both versions of a revised one; never raises."""
+    def write(self, answer: Answer) -> bool:
+        """Record a new bar, or both versions of a revised one; True where a line was written."""
         if answer.is_new:
-            self.writer.write_bar(bar_record(answer, self._text_of(answer)))
-        elif answer.replaced is not None:
-            self.writer.write_revision(_revision_record(answer, answer.replaced))
+            return self.writer.write_bar(self.record_of(answer))
+        if answer.replaced is not None:
+            return self.writer.write_revision(_revision_record(answer, answer.replaced))
+        return False
+
+    def record_of(self, answer: Answer) -> BarRecord:
+        """The record of an answer, as it would be written."""
+        return bar_record(answer, self._text_of(answer))
 
     def _text_of(self, answer: Answer) -> dict[str, str]:
         """The flags in force, and where the bar really came from, which may be a replay."""

@@ -82,6 +82,12 @@ class ShadowWriter:
         """Append a revision; True when its line stands in the file."""
         return self._append(record)
 
+    def lose(self, n_records: int, reason: str) -> None:
+        """Count records that will never be written; the next line shows them as a hole in `seq`."""
+        self.errors += n_records
+        self.last_error = reason
+        self._seq += n_records
+
     def sync(self) -> bool:
         """Bring every line since the last call to the disk; True when they all lie there.
 

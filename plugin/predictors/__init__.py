@@ -1,1 +1,3 @@
 """Model files in, probabilities out."""
+
+import plugin.runtimes  # noqa: F401  (before any of them is imported)

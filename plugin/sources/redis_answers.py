@@ -37,27 +37,30 @@ class RedisAnswers:
         self._source = source
         self._record_of = record_of
         self._timeframe = source.timeframe
-        self._under_way: set[asyncio.Task[None]] = set()
+        # One after the other: an entry that overtakes an older one would shut it out for good.
+        self._work: asyncio.Queue[Coroutine[Any, Any, None] | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
-        """Nothing is to be done."""
+        self._task = asyncio.create_task(self._publish_in_order())
 
     async def __aexit__(self, *_: object) -> None:
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=_LEAVING_S)
+        self._work.put_nowait(None)
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=_LEAVING_S)
+            self._task.cancel()
 
     def deliver(self, answers: Sequence[Answer]) -> None:
         """Publish the decisions on bars that were taken in."""
-        self._start(self._publish([answer for answer in answers if _counts(answer)]))
+        self._work.put_nowait(self._publish([answer for answer in answers if _counts(answer)]))
 
     def done(self, answers: Sequence[Answer]) -> None:
         """Publish the records, and let go of the bars."""
-        self._start(self._finish(answers))
+        self._work.put_nowait(self._finish(answers))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+    async def _publish_in_order(self) -> None:
+        while (work := await self._work.get()) is not None:
+            await work
 
     async def _publish(self, answers: Sequence[Answer]) -> None:
         try:

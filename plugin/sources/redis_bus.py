@@ -22,7 +22,7 @@ from redis.exceptions import ResponseError
 
 from plugin.bar import BarClosed, Timeframe
 from plugin.errors import NOT_JSON
-from plugin.protocol import PushedBar
+from plugin.protocol import PushedBar, bar_closed
 
 _log = structlog.get_logger()
 Kind = Literal["bars", "decisions", "records"]
@@ -76,19 +76,7 @@ def decode_bar(fields: dict[bytes, bytes], received_ms: int) -> BarClosed | None
     except NOT_JSON as error:
         _log.warning("entry_is_no_bar", reason=str(error)[:200])
         return None
-    return BarClosed(
-        symbol=bar.symbol,
-        timeframe=bar.timeframe,
-        open_time_ms=bar.open_time_ms,
-        open=float(bar.open),
-        high=float(bar.high),
-        low=float(bar.low),
-        close=float(bar.close),
-        volume=float(bar.volume),
-        source="redis",
-        received_ms=received_ms,
-        host_signal=bar.host_signal,
-    )
+    return bar_closed(bar, "redis", received_ms)
 
 
 async def publish_bars(connection: Connection, timeframe: Timeframe, bars: Sequence[BarClosed]) -> int:

@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import structlog
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from plugin.sources.redis_history import History
 from plugin.sources.redis_shards import LEASE_MS, RENEWAL_S, Shards
 
 _log = structlog.get_logger()
+Entries: TypeAlias = "Sequence[tuple[bytes, dict[bytes, bytes] | None]]"
 GROUP = "shadowgate"
 _BLOCK_MS = 500
 _TOGETHER_S = 1.0
@@ -64,6 +66,7 @@ class RedisStreams:
         self._pending: dict[tuple[str, int], list[bytes]] = {}
         self._come: dict[int, dict[str, BarClosed]] = {}
         self._first_came_s: dict[int, float] = {}
+        self._newest_ms: dict[str, int] = {}
         self._has_group = False
         self._stopped = False
         self._fault: str | None = None
@@ -129,12 +132,26 @@ class RedisStreams:
         come = await self.redis.xreadgroup(
             GROUP, self._shards.name, keys, count=_PAGE, block=None if self._come else _BLOCK_MS
         )
-        for key, entries in come or ():
-            self._take(key.decode().partition(f":{self.timeframe.name}:")[2], entries)
+        by_symbol = {
+            key.decode().partition(f":{self.timeframe.name}:")[2]: entries
+            for key, entries in come or ()
+        }
+        # A worker that still took itself for the owner may have what lies before, and may be dead.
+        holed = [one for one, entries in by_symbol.items() if self._is_hole_before(one, entries)]
+        await self._claim(frozenset(holed), idle_ms=0)
+        for symbol, entries in by_symbol.items():
+            self._take(symbol, entries)
+
+    def _is_hole_before(self, symbol: str, entries: Entries) -> bool:
+        newest_ms = self._newest_ms.get(symbol)
+        first_ms = open_time_ms(entries[0][0])
+        return newest_ms is not None and first_ms > newest_ms + self.timeframe.length_ms
 
     async def _claim(self, of: frozenset[str], idle_ms: int) -> None:
         """Take over what was delivered to another worker and not answered within so long."""
         symbols = sorted(of)
+        if not symbols:
+            return
         async with self.redis.pipeline(transaction=False) as pipe:
             for symbol in symbols:
                 key = key_of("bars", self.timeframe, symbol)
@@ -145,7 +162,7 @@ class RedisStreams:
                 _log.info("entries_claimed", symbol=symbol, n=len(entries))
                 self._take(symbol, entries)
 
-    def _take(self, symbol: str, entries: Sequence[tuple[bytes, dict[bytes, bytes] | None]]) -> None:
+    def _take(self, symbol: str, entries: Entries) -> None:
         now_ms = self._clock.now_ms()
         for entry_id, fields in entries:
             if fields is None:  # trimmed away while it was pending
@@ -158,6 +175,7 @@ class RedisStreams:
                 bar = replace(bar, already_answered="late")
             self._pending.setdefault((symbol, open_ms), []).append(entry_id)
             self._come.setdefault(open_ms, {})[symbol] = bar
+            self._newest_ms[symbol] = max(open_ms, self._newest_ms.get(symbol, 0))
             self._first_came_s.setdefault(open_ms, time.monotonic())
 
     async def _next_batch(self) -> list[BarClosed]:

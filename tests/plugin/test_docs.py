@@ -12,7 +12,11 @@ import pytest
 
 from plugin import asking, bar, buffer, decision, ensemble
 from plugin.buffer import ArrivalKind
+from plugin.desk import Desk
 from plugin.features.window import REFUSALS
+from plugin.pipeline import Pipeline
+from plugin.sources.ccxt_feed import CcxtFeed
+from plugin.sources.pushed import PushedSource
 from shadow.record import Action, Mode
 
 PAGE = Path(__file__).parents[2] / "docs" / "pipeline.md"
@@ -24,7 +28,7 @@ NO_REASONS = {*get_args(Mode), *get_args(Action), *get_args(decision.Regime), "n
 def literals(function: FunctionType) -> set[str]:
     """The words that stand as texts in the body of a function; what is logged is not among them."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-    assert isinstance(tree, ast.FunctionDef)
+    assert isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef)
     nodes = [node for statement in tree.body for node in ast.walk(statement)]
     texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
     return {text for text in texts if isinstance(text, str) and _WORD.fullmatch(text)} - NO_REASONS
@@ -52,8 +56,12 @@ def test_every_reason_stands_there_once_and_no_other(documented):
     asked = literals(asking.ask) | literals(asking._rows) | literals(asking._row)
     permitted = literals(decision.permission) | literals(decision.decide)
     said = literals(ensemble.Ensemble._prediction) | literals(ensemble._status)
+    in_time = literals(Desk._hopeless) | literals(Desk.overdue) | literals(Desk._give_up)
+    in_time |= literals(PushedSource.push) | literals(PushedSource._taken)
+    in_time |= literals(Pipeline._decide) | literals(CcxtFeed._judged)
     expected = (
-        rejections(bar)
+        in_time
+        | rejections(bar)
         | rejections(buffer)
         | {kind.value for kind in not_new}
         | refusals

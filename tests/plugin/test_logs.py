@@ -90,6 +90,7 @@ def test_every_event_has_a_fixed_lower_snake_name(package):
     strange = [
         f"{path.relative_to(ROOT)}:{call.lineno}"
         for path in (ROOT / package).rglob("*.py")
+        if path.parent != ROOT / "plugin" / "hosts"  # there the bot's own logging speaks
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if is_log_call(call) and not has_event_name(call)
     ]

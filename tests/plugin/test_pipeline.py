@@ -126,7 +126,7 @@ def test_a_bar_with_a_wrong_time_abstains_and_moves_nothing(live, reason, time_o
 def test_an_open_bar_delivered_as_closed_is_decided_on_when_it_has_closed(live):
     early = live.pipeline.answer(live.bars(FIRST))
     assert reasons(early) == dict.fromkeys(SERVED, "not_closed")
-    live.pipeline.record(early)
+    live.record(early)
     assert live.records() == []
     assert set(reasons(live.close(FIRST)).values()) == {"stacking_off"}
     assert len(live.bar_records()) == 2

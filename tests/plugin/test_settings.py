@@ -211,6 +211,13 @@ def test_a_toggle_can_be_taken_back(path):
         assert look_twice(flags).enable_stacking is stacking
 
 
+def test_the_password_of_an_address_is_never_shown(path):
+    write(path, "ML_REDIS_URL=redis://bot:secret@host:6379/0\n")
+    settings = load_settings(path, {})
+    assert settings.redis_url == "redis://bot:secret@host:6379/0"
+    assert settings.as_text()["ML_REDIS_URL"] == "redis://***@host:6379/0"
+
+
 def test_every_live_flag_and_no_other_takes_effect(path):
     flags = LiveFlags(path, {})
     changed = Settings(
@@ -224,6 +231,7 @@ def test_every_live_flag_and_no_other_takes_effect(path):
         exchange="kraken",
         exchange_url="https://mirror.example",
         source="socket",
+        redis_url="rediss://elsewhere/1",
         models_dir=Path("m"),
         public_key="k",
         shadow_dir=Path("s"),
@@ -291,17 +299,36 @@ def test_a_bad_file_at_the_first_start_turns_everything_off_and_says_so(path):
     write(path, "ML_ENABLE_STACKING=1\nML_ENABLED=yes\n")
     with capture_logs() as logs:
         flags = LiveFlags(path, {})
-    assert flags.current == Settings(enabled=False)
+    assert flags.current == Settings(enabled=False, source="socket"), "and no exchange is asked"
     assert [(log["event"], log["in_force"]) for log in logs] == [("settings_refused", "everything off")]
 
 
 def test_a_file_corrected_after_a_bad_start_turns_the_live_flags_on(path):
     write(path, "ML_ENABLED=yes\n")
-    flags = LiveFlags(path, {})
-    write(path, "ML_ENABLE_STACKING=1\nML_TIMEFRAME=4h\n")
-    with capture_logs() as logs:
-        assert look_twice(flags) == Settings(enabled=True, enable_stacking=True)
-    assert ("flag_needs_restart", "ML_TIMEFRAME") in [(log["event"], log["flag"]) for log in logs]
+    flags = LiveFlags(path, {"ML_SOURCE": "ccxt"})
+    write(path, "ML_ENABLE_STACKING=1\n")
+    assert look_twice(flags) == Settings(enabled=True, enable_stacking=True)
+
+
+def test_after_a_bad_start_nothing_is_turned_on_that_began_with_a_wrong_guess(path):
+    write(path, "ML_ENABLED=yes\n")
+    flags = LiveFlags(path, {"ML_SOURCE": "ccxt"})
+    for text in ("ML_TIMEFRAME=4h\n", "ML_TIMEFRAME=4h\nML_ENABLE_STACKING=1\n"):
+        write(path, text)
+        with capture_logs() as logs:
+            assert look_twice(flags) == Settings(enabled=False)
+        assert [(log["event"], log["flag"]) for log in logs] == [("flag_needs_restart", "ML_TIMEFRAME")]
+        assert flags.waiting == {"ML_TIMEFRAME": "4h"}
+    write(path, "ML_ENABLE_STACKING=1\n")
+    assert look_twice(flags) == Settings(enable_stacking=True), "as it began"
+    assert flags.waiting == {}
+
+
+def test_what_the_environment_holds_is_known(path):
+    write(path, "ML_ENABLED=0\nML_EXCHANGE_URL=https://me:secret@mirror.example\n")
+    flags = LiveFlags(path, {"ML_ENABLED": "1", "HOME": "/root"})
+    assert flags.held == {"ML_ENABLED"}
+    assert "secret" not in str(flags.current.as_text())
 
 
 def test_a_file_that_can_not_be_read_keeps_the_last_good_settings(path):

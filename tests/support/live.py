@@ -105,13 +105,13 @@ class Live:
         self.reloader = Reloader(Registry(folder / "models"))
         self.reloader.champion = champion_of(self.bundle)
         self.writer = ShadowWriter(self.shadow, self.clock.now_ms)
+        self.log = ShadowLog(self.writer, SIMULATED_VENUE)
         self.pipeline = Pipeline(
             timeframe=HOURLY,
             served=served,
             followed=[asset for asset in FOLLOWED if asset not in served],
             flags=self.flags,
             reloader=self.reloader,
-            shadow_log=ShadowLog(self.writer, SIMULATED_VENUE),
             clock=self.clock,
             deadlines=deadlines,
         )
@@ -134,8 +134,13 @@ class Live:
     def close(self, column: int, batch: Sequence[BarClosed] | None = None) -> list[Answer]:
         """Let the clock come to the close of a column; answer, challenge and record its bars."""
         answers = self.answer(column, batch)
-        self.pipeline.record(asyncio.run(self.pipeline.challenge(answers)))
+        self.record(asyncio.run(self.pipeline.challenge(answers)))
         return answers
+
+    def record(self, answers: Sequence[Answer]) -> None:
+        """Write what is to be recorded of them, here and now."""
+        for answer in answers:
+            self.log.write(answer)
 
     def answer(self, column: int, batch: Sequence[BarClosed] | None = None) -> list[Answer]:
         """As `close`, without the record."""

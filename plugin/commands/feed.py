@@ -1,0 +1,100 @@
+"""`python -m plugin feed`: closed bars from the exchange into Redis, where the workers read them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from redis.exceptions import RedisError
+
+from plugin.bar import BarClosed, Timeframe
+from plugin.bundle import verify_bundle
+from plugin.candles import closed_bars
+from plugin.clock import SystemClock
+from plugin.command_line import YES, add_command
+from plugin.features import LOOKBACK_BARS
+from plugin.logs import configure_logs
+from plugin.registry import Registry
+from plugin.settings import Settings, load_settings
+from plugin.sources.base import BarSource
+from plugin.sources.redis_bus import Connection, open_redis, publish_bars
+
+_log = structlog.get_logger()
+_PAUSE_S = 1.0
+_EPILOG = """\
+example:
+  python -m plugin feed
+
+Follows ML_SYMBOLS, and what the champion and the challenger compare them with, at ML_EXCHANGE, and
+publishes each closed bar once at ML_REDIS_URL. One feed is enough for any number of workers; a second
+one does no harm.
+exit codes: 0 stopped, 2 wrong use
+"""
+
+
+def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `feed`."""
+    parser = add_command(subparsers, "feed", "publish closed bars in Redis for workers", _EPILOG)
+    parser.add_argument("--env", type=Path, default=Path(".env"), help="(default: .env)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Publish until stopped."""
+    settings = load_settings(args.env, os.environ)
+    clock = SystemClock()
+    configure_logs(clock, as_json=args.json)
+    from plugin.sources.ccxt_feed import CcxtFeed
+
+    symbols = followed(settings)
+    source = CcxtFeed(
+        settings.exchange,
+        settings.exchange_url,
+        symbols,
+        settings.timeframe,
+        clock,
+        overdue=lambda symbol, open_ms: _log.warning("bar_overdue", symbol=symbol, bar=open_ms),
+    )
+    asyncio.run(publish(source, settings.redis_url, symbols, settings.timeframe))
+    return YES
+
+
+def followed(settings: Settings) -> tuple[str, ...]:
+    """The served symbols, and what any bundle with a role compares them with."""
+    registry = Registry(settings.models_dir)
+    companions: dict[str, None] = {}
+    for pointer in (registry.champion(), registry.challenger()):
+        if pointer is not None:
+            manifest, _ = verify_bundle(registry.bundle_folder(pointer))
+            for symbol in settings.symbols:
+                companions |= dict.fromkeys(manifest.companions.get(symbol, ()))
+    return tuple(dict.fromkeys((*settings.symbols, *companions)))
+
+
+async def publish(source: BarSource, url: str, symbols: Sequence[str], timeframe: Timeframe) -> None:
+    """History first, then every batch. What Redis does not take is offered again until it does."""
+    redis = open_redis(url)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, source.stop)
+    for symbol in symbols:
+        history = await source.history(symbol, LOOKBACK_BARS)
+        if history is not None:
+            await _offer(redis, timeframe, list(closed_bars(history, "redis")))
+    async for batch in source.batches():
+        n_new = await _offer(redis, timeframe, batch)
+        _log.info("bars_published", bar=batch[0].open_time_ms, n=len(batch), n_new=n_new)
+    await redis.aclose()
+
+
+async def _offer(redis: Connection, timeframe: Timeframe, bars: Sequence[BarClosed]) -> int:
+    while True:
+        try:
+            return await publish_bars(redis, timeframe, bars)
+        except (RedisError, OSError) as error:
+            _log.warning("redis_unavailable", reason=str(error)[:200])
+            await asyncio.sleep(_PAUSE_S)
