@@ -15,7 +15,7 @@ demo: setup
 setup: $(VENV)/.ready-train
 
 test: $(VENV)/.ready-dev
-	$(PY) -m pytest --numprocesses=3 --dist=loadfile --cov --cov-report=term $(PYTEST_ARGS)
+	$(PY) -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff check .

@@ -9,6 +9,12 @@ import pytest
 from tests.support.small_training import SmallTraining, train_small
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that the processes that share all files end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def market() -> Path:
     """The folder of real candles that MARKET_DATA names; the test is skipped where there is none."""
