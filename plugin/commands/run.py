@@ -11,7 +11,7 @@ from pathlib import Path
 from plugin.clock import SystemClock
 from plugin.command_line import NO, YES, add_command
 from plugin.logs import configure_logs
-from plugin.service import Service
+from plugin.serving.service import Service
 
 _SWITCH_S = 0.0005
 """So long a thread that records or exposes metrics may keep the loop from an answer."""

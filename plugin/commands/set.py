@@ -15,9 +15,9 @@ from plugin.command_line import YES, add_command, print_json
 from plugin.decision import Serving, permission
 from plugin.env_edit import set_flag
 from plugin.errors import ShadowgateError
-from plugin.live_status import NoLiveProcess, ask_status
 from plugin.registry import Pointer, Registry
 from plugin.reloader import serving_of
+from plugin.serving.live_status import NoLiveProcess, ask_status
 from plugin.settings import LIVE_KEYS, Settings, check_flag, load_settings, without_password
 
 _ASK_S = 2.0

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plugin.command_line import NO, YES, add_command, print_json
-from plugin.live_status import TIMEOUT_S, NoLiveProcess, ask_status
+from plugin.serving.live_status import TIMEOUT_S, NoLiveProcess, ask_status
 from plugin.settings import load_settings
 
 _EPILOG = """\

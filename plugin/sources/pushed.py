@@ -16,7 +16,7 @@ from plugin.bar import BarClosed
 from plugin.candles import Candles
 from plugin.clock import Clock
 from plugin.decision import Decision
-from plugin.desk import Desk, Question, Tell, TellAll, collect
+from plugin.serving.desk import Desk, Question, Tell, TellAll, collect
 
 ROOM_BARS = 4_096
 """So many bars may wait; what finds no room is answered `busy` at once."""

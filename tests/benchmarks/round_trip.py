@@ -25,12 +25,12 @@ from plugin.candles import ABSENT, Candles
 from plugin.clock import ReplayClock
 from plugin.deadlines import LIVE
 from plugin.decision import Serving
-from plugin.desk import Desk
 from plugin.features import LOOKBACK_BARS
 from plugin.protocol import Bars, History, PushedBar
-from plugin.reception import Reception
+from plugin.serving.desk import Desk
+from plugin.serving.reception import Reception
+from plugin.serving.socket_server import SocketServer
 from plugin.settings import LiveFlags
-from plugin.socket_server import SocketServer
 from plugin.sources.pushed import PushedSource
 from tests.benchmarks.child import RoundTrips
 from tests.benchmarks.market import HOURLY

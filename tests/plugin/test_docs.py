@@ -12,9 +12,9 @@ import pytest
 
 from plugin import asking, bar, buffer, decision, ensemble
 from plugin.buffer import ArrivalKind
-from plugin.desk import Desk
 from plugin.features.window import REFUSALS
 from plugin.pipeline import Pipeline
+from plugin.serving.desk import Desk
 from plugin.sources.ccxt_feed import CcxtFeed
 from plugin.sources.pushed import PushedSource
 from shadow.record import Action, Mode

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from plugin.logs import configure_logs
-from plugin.service import Service
+from plugin.serving.service import Service
 from tests.support.fast_clock import FastClock
 
 

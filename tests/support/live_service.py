@@ -19,7 +19,7 @@ import msgspec
 
 from plugin.candles import ABSENT
 from plugin.features import LOOKBACK_BARS
-from plugin.live_status import NoLiveProcess, ask_status
+from plugin.serving.live_status import NoLiveProcess, ask_status
 from shadow.record import BarRecord
 from tests.support.bars import HOURLY
 from tests.support.live import FOLLOWED, SERVED, read_records, stored

@@ -1,4 +1,4 @@
-"""What a person who changes a flag is told; with a live process, see tests/plugin/test_service.py."""
+"""What a person who changes a flag is told; with a live process: test_service.py."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is said where no process is well; with one, see tests/plugin/test_service.py."""
+"""What is said where no process is well; with one, see tests/plugin/serving/test_service.py."""
 
 import json
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 from plugin.command_line import run_command
 from plugin.commands import status as command
-from plugin.live_status import NoLiveProcess, ask_status
+from plugin.serving.live_status import NoLiveProcess, ask_status
 
 Said = tuple[int, str, str]
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from plugin.answer import Answer, Asked
 from plugin.bar import BarClosed
 from plugin.decision import Decision, refusal
-from plugin.desk import Desk
+from plugin.serving.desk import Desk
 from plugin.settings import Settings
 from plugin.sources.pushed import PushedSource
 from tests.support.bar_source_contract import check_source

@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol, cast
 
 import structlog
 
-from plugin.desk import Withdraw
 from plugin.protocol import (
     MAX_REQUEST_BYTES,
     AnyReply,
@@ -19,6 +18,7 @@ from plugin.protocol import (
     read_request,
     reply_line,
 )
+from plugin.serving.desk import Withdraw
 
 _log = structlog.get_logger()
 

@@ -10,8 +10,8 @@ from types import TracebackType
 
 import structlog
 
-from plugin.connection import Connection, Limits, Take
-from plugin.listening import Listening, listen
+from plugin.serving.connection import Connection, Limits, Take
+from plugin.serving.listening import Listening, listen
 
 _log = structlog.get_logger()
 _LIMITS = Limits()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plugin.errors import WrongUse
-from plugin.listening import listen
+from plugin.serving.listening import listen
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ HANDED_OVER = """
 import os, socket, sys
 from pathlib import Path
 from plugin.errors import WrongUse
-from plugin.listening import listen
+from plugin.serving.listening import listen
 made = {made}
 if made.fileno() != 3:
     os.dup2(made.fileno(), 3)
@@ -121,7 +121,7 @@ UNIX = "socket.socket(socket.AF_UNIX); made.bind('systemd.sock')"
 )
 def test_the_socket_that_systemd_hands_over_is_taken_and_left_in_place(tmp_path, made, count, said):
     code = HANDED_OVER.format(made=made, count=count)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

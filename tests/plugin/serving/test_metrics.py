@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import generate_latest
 
 from plugin.errors import WrongUse
-from plugin.metrics import Metrics
+from plugin.serving.metrics import Metrics
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 _NAME = re.compile(r"shadowgate_[a-z_]+[a-z]")
 
 

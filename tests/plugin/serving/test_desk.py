@@ -9,7 +9,7 @@ import pytest
 from plugin.answer import Answer, Asked
 from plugin.bar import BarClosed
 from plugin.decision import Decision, refusal
-from plugin.desk import N_REMEMBERED, Desk, Question, collect
+from plugin.serving.desk import N_REMEMBERED, Desk, Question, collect
 from plugin.settings import Settings
 from tests.support.bars import HOURLY, SYMBOL, bar_at, open_ms
 from tests.support.socket_side import HandClock

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from plugin.notify import Notifier, Watchdog
+from plugin.serving.notify import Notifier, Watchdog
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import structlog
 from plugin.answer import Answer
 from plugin.clock import utc_minute, utc_text
 from plugin.decision import permission
-from plugin.notify import Notifier
+from plugin.serving.notify import Notifier
+from plugin.serving.status_report import installed_version, missing_gates, n_absent, resident_bytes
 from plugin.settings import LIVE_KEYS
-from plugin.status_report import installed_version, missing_gates, n_absent, resident_bytes
 
 if TYPE_CHECKING:
-    from plugin.metrics import Metrics
-    from plugin.service import Service
+    from plugin.serving.metrics import Metrics
+    from plugin.serving.service import Service
 
 _log = structlog.get_logger()
 

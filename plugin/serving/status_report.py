@@ -16,7 +16,7 @@ from plugin.registry import Role
 from plugin.settings import LIVE_KEYS
 
 if TYPE_CHECKING:
-    from plugin.service import Service
+    from plugin.serving.service import Service
 
 _STALE_AFTER_BARS = 2
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from structlog.testing import capture_logs
 
-from plugin.pulse import Pulse
+from plugin.serving.pulse import Pulse
 from tests.support.bars import HOURLY
 
 START_MS = 1_735_689_600_000

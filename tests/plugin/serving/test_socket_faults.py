@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from plugin.connection import Limits
 from plugin.protocol import MAX_REQUEST_BYTES
+from plugin.serving.connection import Limits
 from tests.support.live import SERVED, read_records
 from tests.support.scripted_source import until
 from tests.support.small_training import SmallTraining

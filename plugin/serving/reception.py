@@ -13,7 +13,6 @@ from plugin.buffer import BarBuffer
 from plugin.candles import ABSENT, Candles, on_grid
 from plugin.clock import Clock
 from plugin.decision import Decision
-from plugin.desk import Desk, Question, Withdraw, collect
 from plugin.errors import BarRejected
 from plugin.features import LOOKBACK_BARS
 from plugin.pipeline import Pipeline
@@ -36,6 +35,7 @@ from plugin.protocol import (
     Welcome,
     bar_closed,
 )
+from plugin.serving.desk import Desk, Question, Withdraw, collect
 from plugin.sources.base import BarSource
 from plugin.sources.pushed import PushedSource
 

@@ -18,19 +18,19 @@ from plugin.app import App, Observer, Part
 from plugin.clock import Clock
 from plugin.deadlines import LIVE
 from plugin.decision import Serving
-from plugin.desk import Desk
 from plugin.errors import WrongUse
-from plugin.notify import Notifier, Watchdog
-from plugin.pulse import Pulse
-from plugin.reception import Reception
+from plugin.serving.desk import Desk
+from plugin.serving.notify import Notifier, Watchdog
+from plugin.serving.pulse import Pulse
+from plugin.serving.reception import Reception
+from plugin.serving.socket_server import SocketServer
+from plugin.serving.status_report import status_of
+from plugin.serving.teller import LastAnswer, Teller
 from plugin.settings import LiveFlags, Settings, from_environment
-from plugin.socket_server import SocketServer
 from plugin.sources.base import BarSource
-from plugin.status_report import status_of
-from plugin.teller import LastAnswer, Teller
 
 if TYPE_CHECKING:
-    from plugin.metrics import Metrics
+    from plugin.serving.metrics import Metrics
     from plugin.sources.redis_answers import RedisAnswers
 
 _log = structlog.get_logger()
@@ -233,6 +233,6 @@ class Service(Observer):
 def _metrics(port: int) -> Metrics | None:
     if not port:
         return None
-    from plugin.metrics import Metrics
+    from plugin.serving.metrics import Metrics
 
     return Metrics(port)

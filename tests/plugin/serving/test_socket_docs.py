@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from plugin import connection, desk, protocol, reception
-from plugin.connection import Limits
+from plugin import protocol
+from plugin.serving import connection, desk, reception
+from plugin.serving.connection import Limits
 from plugin.sources import pushed
 from tests.support.socket_side import SINCE_MS, SocketSide
 
-PAGE = (Path(__file__).parents[2] / "docs" / "socket.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "socket.md").read_text()
 EXAMPLES = [
     tuple(map(json.loads, block.splitlines()))
     for block in re.findall(r"```json\n(.*?)\n```", PAGE, re.DOTALL)
