@@ -169,10 +169,8 @@ class _Calls:
         def ask() -> _Steps[Decision]:
             deadline = self._deadline(wait_s)
             open_time_ms = _time_ms(open_time)
-            bars = [_bar(symbol, timeframe, open_time_ms, row[3:])]
-            if host_signal is not None:
-                bars[0]["host_signal"] = str(host_signal)[:32]
-            bars += [_bar(one[0], timeframe, open_time_ms, one[1:]) for one in companions]
+            bars = [_bar(symbol, timeframe, open_time_ms, row[3:], host_signal)]
+            bars += [_bar(one[0], timeframe, open_time_ms, one[1:6], *one[6:]) for one in companions]
             return self._decide({"type": "bars", "bars": bars}, bars[0], deadline, in_a_hurry=True)
 
         return self._guarded(ask, lambda reason: _abstain(symbol, timeframe, open_time, reason))
@@ -429,7 +427,8 @@ class Client(_Calls):
         """The decision on a bar that has just closed. It may be told twice: the answer is the same.
 
         `host_signal` is what the bot means to do by itself, for the record. `companions` are bars of
-        the same close that the decision needs: symbol, open, high, low, close, volume.
+        the same close that the decision needs: symbol, open, high, low, close, volume, and where that
+        one gets decisions too, the bot's signal for it.
         """
         row = (symbol, timeframe, open_time_ms, open, high, low, close, volume)
         return _run(self._bar_closed(row, host_signal, companions, wait_s))
@@ -632,9 +631,13 @@ def _time_ms(moment: Any) -> int:
     raise _Fault("wrong_argument")
 
 
-def _bar(symbol: Any, timeframe: Any, open_time_ms: int, ohlcv: Sequence[Any]) -> dict[str, Any]:
+def _bar(
+    symbol: Any, timeframe: Any, open_time_ms: int, ohlcv: Sequence[Any], host_signal: Any = None
+) -> dict[str, Any]:
     open_, high, low, close, volume = (_finite(value) for value in ohlcv)
+    signal = {} if host_signal is None else {"host_signal": str(host_signal)[:32]}
     return {
+        **signal,
         "symbol": symbol,
         "timeframe": timeframe,
         "open_time_ms": open_time_ms,

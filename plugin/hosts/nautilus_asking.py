@@ -86,7 +86,7 @@ class Asking:
             first.plain.open_time_ms,
             *first.plain.ohlcv,
             host_signal=first.host_signal,
-            companions=[(one.plain.symbol, *one.plain.ohlcv) for one in others],
+            companions=[(one.plain.symbol, *one.plain.ohlcv, one.host_signal) for one in others],
             wait_s=_left_s(until_s),
         )
         answers = [(first.bar, decision)] if close.served else []

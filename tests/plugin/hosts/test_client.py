@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_closed_bar_is_answered_with_the_decision_on_it(path: Path) -> None:
     with ScriptedService(path) as service:
         before_ms = time.time() * 1000
-        companion = ("ETH/USDT", 3.0, 4.0, 2.0, 3.5, 1.0)
+        companion = ("ETH/USDT", 3.0, 4.0, 2.0, 3.5, 1.0, "sell")
         decision = Client(path, 30).bar_closed(*BAR, host_signal="buy", companions=[companion])
 
     assert (decision.symbol, decision.open_time_ms) == ("BTC/USDT", T_MS)
@@ -64,6 +64,7 @@ def test_a_closed_bar_is_answered_with_the_decision_on_it(path: Path) -> None:
             "low": 2.0,
             "close": 3.5,
             "volume": 1.0,
+            "host_signal": "sell",
         },
     ]
     assert before_ms < request["expires_ms"] <= time.time() * 1000 + 30_000
