@@ -276,7 +276,9 @@ def test_at_every_close_it_is_neutral_until_the_next_decision_is_there(
 
     signals = [signal_of(message) for message in heard.messages]
     changes = [one for n, one in enumerate(signals) if n == 0 or one != signals[n - 1]]
-    assert changes == [0, 1, 0, -1, 0]
+    # The first decision may be there before the broker is: then nothing was said before it.
+    assert changes[changes.index(1) :] == [1, 0, -1, 0]
+    assert set(changes[: changes.index(1)]) <= {0}
     asked = [request["open_time_ms"] for request in service.asked("ask")]
     assert [later - asked[0] for later in asked] == [0, HOUR_MS, 2 * HOUR_MS]
 

@@ -187,7 +187,7 @@ def test_the_others_go_out_at_the_deadline_and_who_waits_for_the_missing_one_is_
     asyncio.run(play())
 
 
-def test_a_bar_that_the_exchange_never_had_holds_nothing_up(followed: Followed) -> None:
+def test_a_bar_that_the_exchange_never_had_holds_up_no_other_symbol(followed: Followed) -> None:
     async def play() -> None:
         followed.open_feed()
         async with followed.running():
@@ -196,10 +196,15 @@ def test_a_bar_that_the_exchange_never_had_holds_nothing_up(followed: Followed) 
             followed.go_to(NEXT + 1)
             await until(lambda: ("ETH/USDT", NEXT) in followed.overdue)
             await followed.delivered(NEXT, ["BTC/USDT"])
-            await hours_pass(followed, NEXT + 1, NEXT + 2)
+            for slot in range(NEXT + 1, NEXT + 5):  # until then it may still come
+                followed.go_to(slot + 1)
+                await followed.delivered(slot, ["BTC/USDT"])
+            await followed.delivered(NEXT + 4, ["ETH/USDT"])
+            await hours_pass(followed, NEXT + 5, NEXT + 6)
+            answered = followed.answered()
             assert ("ETH/USDT", NEXT) not in followed.slots()
-            assert followed.answered()["ETH/USDT", NEXT + 1] is None
-            assert followed.overdue == [("ETH/USDT", NEXT)]
+            assert [answered["ETH/USDT", slot] for slot in (NEXT + 1, NEXT + 5)] == ["gap", None]
+            assert {answered["BTC/USDT", slot] for slot in range(NEXT, NEXT + 6)} == {None}
 
     asyncio.run(play())
 

@@ -18,7 +18,7 @@ from tests.support.scripted_source import until
 
 _SPEED = 2_000  # the growing pauses between two attempts pass in milliseconds
 _SETTLED_AFTER, _N_RECONNECTS = 200, 1_000
-_MAX_GROWTH_MB = 8.0
+_MAX_GROWTH_MB = 30.0  # in a process that has run other tests; one client that stays is a tenth of a MB
 
 
 @pytest.fixture
