@@ -16,7 +16,7 @@ from rich.console import Console
 
 from plugin.errors import WrongUse
 from plugin.registry import Registry
-from tests.benchmarks import bar_close, history, memory, report, round_trip, training
+from tests.benchmarks import bar_close, client_faults, history, memory, report, round_trip, training
 from tests.benchmarks.market import Market
 from tests.benchmarks.setting import FULL, QUICK, Setting
 from tests.benchmarks.timing import Machine
@@ -24,6 +24,7 @@ from tests.benchmarks.timing import Machine
 BENCHMARKS: dict[str, Any] = {
     "bar_close": bar_close,
     "round_trip": round_trip,
+    "client_faults": client_faults,
     "memory": memory,
     "history": history,
     "report": report,

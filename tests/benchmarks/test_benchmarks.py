@@ -28,15 +28,15 @@ def test_a_quick_run_writes_finite_figures_for_every_part(
 ) -> None:
     file = tmp_path / "bench" / "figures.json"
     command = [sys.executable, "-m", "tests.benchmarks", "--quick", "--json", str(file)]
-    command += ["--only", "bar_close", "round_trip", "history", "report"]
+    command += ["--only", "bar_close", "round_trip", "client_faults", "history", "report"]
     command += ["--market", str(small_training.store), "--models-dir", str(small_training.models)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     assert "SIMULATED" in run.stdout
     answer = json.loads(file.read_text())
     assert answer["simulated"] is True
     results = answer["results"]
-    assert set(results) == {"bar_close", "round_trip", "history", "report"}
+    assert set(results) == {"bar_close", "round_trip", "client_faults", "history", "report"}
     assert results["round_trip"]["decided"] == 1.0
     for size in results["bar_close"]:
         assert size["decided"] == 1.0
@@ -46,6 +46,9 @@ def test_a_quick_run_writes_finite_figures_for_every_part(
         assert set(size["parts"]) == {"features_us", "prediction_us", "rest_us", "write_us"}
         assert len(size["bare"]) == 4
     assert results["report"]["run"]["n_bars"] == results["report"]["n_records"]
+    asked = results.pop("client_faults")
+    assert {one["fault"] for one in asked} > {"killed", "paused", "wedged", "flooded", "slow bytes"}
+    assert all("ok" not in one["reasons"] for one in asked)
     figures = dict(numbers(results))
     assert [place for place, figure in figures.items() if not 0 < figure < math.inf] == []
 
