@@ -18,12 +18,12 @@ from plugin.deadlines import LIVE, Deadlines
 from plugin.errors import WrongUse
 from plugin.features import LOOKBACK_BARS
 from plugin.follower import Follower
+from plugin.live_flags import LiveFlags
 from plugin.pipeline import Pipeline
 from plugin.recorder import Recorder
 from plugin.registry import Registry
 from plugin.reloader import Reloader
 from plugin.serving_state import StateFile
-from plugin.settings import LiveFlags
 from plugin.sources.base import BarSource
 
 _log = structlog.get_logger()

@@ -24,8 +24,9 @@ from plugin.deadlines import LIVE, Deadlines
 from plugin.decision import Decision, decide
 from plugin.ensemble import Ensemble
 from plugin.errors import BarRejected
+from plugin.live_flags import LiveFlags
 from plugin.reloader import Champion, Reloader
-from plugin.settings import LiveFlags, Settings
+from plugin.settings import Settings
 
 _log = structlog.get_logger()
 _CAME_AGAIN = ("repeat", "revision")

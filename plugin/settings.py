@@ -120,11 +120,11 @@ class Settings:
 
     def as_text(self) -> dict[str, str]:
         """Every flag as it would stand in the file, by its key."""
-        return {_key(name): kind.write(getattr(self, name)) for name, kind in _KINDS.items()}
+        return {flag_key(name): kind.write(getattr(self, name)) for name, kind in _KINDS.items()}
 
     def live_as_text(self) -> dict[str, str]:
         """The flags that may change while the service runs, as a shadow record carries them."""
-        return {_key(name): _KINDS[name].write(getattr(self, name)) for name in LIVE_FIELDS}
+        return {flag_key(name): _KINDS[name].write(getattr(self, name)) for name in LIVE_FIELDS}
 
 
 LIVE_FIELDS = (
@@ -137,7 +137,8 @@ LIVE_FIELDS = (
 )
 
 
-def _key(name: str) -> str:
+def flag_key(name: str) -> str:
+    """The flag of a field."""
     return PREFIX + name.upper()
 
 
@@ -145,10 +146,9 @@ _KINDS: dict[str, Kind] = {
     name: cast("Kind", hint.__metadata__[0])
     for name, hint in get_type_hints(Settings, include_extras=True).items()
 }
-_FIELDS = {_key(name): name for name in _KINDS}
-
-
-LIVE_KEYS = frozenset(map(_key, LIVE_FIELDS))
+FLAGS = {flag_key(name): name for name in _KINDS}
+"""Each flag, and the field that it sets."""
+LIVE_KEYS = frozenset(map(flag_key, LIVE_FIELDS))
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -187,102 +187,17 @@ def check_flag(key: str, text: str | None, place: str) -> None:
 
 
 def _field(key: str, place: str) -> str:
-    if key not in _FIELDS:
-        nearest = difflib.get_close_matches(key, _FIELDS, n=1)
+    if key not in FLAGS:
+        nearest = difflib.get_close_matches(key, FLAGS, n=1)
         remedy = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md has them all"
         raise WrongUse(f"a known flag in {place}", key, remedy)
-    return _FIELDS[key]
+    return FLAGS[key]
 
 
 def _value(key: str, text: str, place: str) -> object:
-    kind = _KINDS[_FIELDS[key]]
+    kind = _KINDS[FLAGS[key]]
     value = kind.read(text)
     if value is None:
         was = repr(without_password(text))
         raise WrongUse(f"{kind.expected} for {key} in {place}", was, "correct it or remove it")
     return value
-
-
-class LiveFlags:
-    """The settings in force, kept in step with the file; never raises once the service runs.
-
-    A changed file counts from the second look that finds the same bytes, because one look may fall
-    between a writer's emptying of the file and its last byte. Look about once a second.
-
-    `held` are the flags that the environment holds against the file, `waiting` those of the file that
-    wait for a restart, with the value wanted; `complaint` is why the file is not followed, or None.
-    """
-
-    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
-        self._path = path
-        self._environ = dict(environ)
-        self._seen: bytes | None = None
-        self._adopted: bytes | None = None
-        self.complaint: str | None = None
-        self.held = frozenset(key for key in environ if key in _FIELDS)
-        self.waiting: dict[str, str] = {}
-        self._is_blind = False
-        self.current = _everything_off(environ)
-        try:
-            content = read_env_file(path)
-            self.current = settings_from(content, path, environ)
-            self._seen = self._adopted = content
-        except WrongUse as error:
-            self._is_blind = True  # what can not change while the process runs was guessed
-            self._complain(error, "everything off")
-        for name in LIVE_FIELDS:
-            if _key(name) in self._environ:
-                _log.warning("flag_held_by_environment", flag=_key(name))
-
-    def refresh(self) -> Settings:
-        """Look at the file once and return what is in force; about 5 us where nothing changed."""
-        try:
-            content = read_env_file(self._path)
-            settled = content == self._seen
-            self._seen = content
-            if content == self._adopted:
-                self.complaint = None
-            elif settled:
-                self._adopt(settings_from(content, self._path, self._environ))
-                self._adopted, self.complaint = content, None
-        except WrongUse as error:
-            self._complain(
-                error, "everything off" if self._adopted is None else "the last good settings"
-            )
-        return self.current
-
-    def _adopt(self, fresh: Settings) -> None:
-        old_text, new_text = self.current.as_text(), fresh.as_text()
-        changed = {
-            key: name
-            for key, name in _FIELDS.items()
-            if getattr(self.current, name) != getattr(fresh, name)
-        }
-        self.waiting = {key: new_text[key] for key, name in changed.items() if name not in LIVE_FIELDS}
-        for key, wanted in self.waiting.items():
-            _log.warning("flag_needs_restart", flag=key, kept=old_text[key], wanted=wanted)
-        if self._is_blind and self.waiting:
-            return  # to steer by the bars of another exchange would be worse than to go on waiting
-        self._is_blind = False
-        live = {name: getattr(fresh, name) for name in changed.values() if name in LIVE_FIELDS}
-        for name in live:
-            key = _key(name)
-            _log.info("flag_changed", flag=key, was=old_text[key], now=new_text[key])
-        self.current = dataclasses.replace(self.current, **live)
-
-    def _complain(self, error: WrongUse, in_force: str) -> None:
-        if str(error) != self.complaint:
-            self.complaint = str(error)
-            _log.error("settings_refused", error=str(error), in_force=in_force)
-
-
-def _everything_off(environ: Mapping[str, str]) -> Settings:
-    """What holds while the file can not be understood: what the environment says, where that can be.
-
-    No exchange is asked for anything before it is known which one is wanted.
-    """
-    source: dict[str, Any] = {} if _key("source") in environ else {"source": "socket"}
-    try:
-        return dataclasses.replace(from_environment(environ), enabled=False, **source)
-    except WrongUse:
-        return Settings(enabled=False, **source)

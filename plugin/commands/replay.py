@@ -24,9 +24,10 @@ from plugin.clock import ReplayClock, utc_minute, utc_text
 from plugin.command_line import NO, YES, add_command, print_json, utc_ms
 from plugin.deadlines import REPLAY
 from plugin.errors import WrongUse
+from plugin.live_flags import LiveFlags
 from plugin.logs import configure_logs
 from plugin.reloader import Champion
-from plugin.settings import LiveFlags, load_settings
+from plugin.settings import load_settings
 from plugin.sources.base import BarSource
 from plugin.sources.paced import PacedSource
 from plugin.sources.replay import ReplaySource

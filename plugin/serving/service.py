@@ -19,6 +19,7 @@ from plugin.clock import Clock
 from plugin.deadlines import LIVE
 from plugin.decision import Serving
 from plugin.errors import WrongUse
+from plugin.live_flags import LiveFlags
 from plugin.serving.desk import Desk
 from plugin.serving.notify import Notifier, Watchdog
 from plugin.serving.pulse import Pulse
@@ -26,7 +27,7 @@ from plugin.serving.reception import Reception
 from plugin.serving.socket_server import SocketServer
 from plugin.serving.status_report import status_of
 from plugin.serving.teller import LastAnswer, Teller
-from plugin.settings import LiveFlags, Settings, from_environment
+from plugin.settings import Settings, from_environment
 from plugin.sources.base import BarSource
 
 if TYPE_CHECKING:

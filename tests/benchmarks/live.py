@@ -17,10 +17,10 @@ from plugin.decision import Serving
 from plugin.ensemble import Ensemble
 from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import N_COMPANIONS
+from plugin.live_flags import LiveFlags
 from plugin.pipeline import Pipeline
 from plugin.registry import Registry
 from plugin.reloader import Champion, Reloader
-from plugin.settings import LiveFlags
 from plugin.shadow_log import ShadowLog
 from shadow.writer import ShadowWriter
 from tests.benchmarks.market import HOURLY, Market

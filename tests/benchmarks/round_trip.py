@@ -26,11 +26,11 @@ from plugin.clock import ReplayClock
 from plugin.deadlines import LIVE
 from plugin.decision import Serving
 from plugin.features import LOOKBACK_BARS
+from plugin.live_flags import LiveFlags
 from plugin.protocol import Bars, History, PushedBar
 from plugin.serving.desk import Desk
 from plugin.serving.reception import Reception
 from plugin.serving.socket_server import SocketServer
-from plugin.settings import LiveFlags
 from plugin.sources.pushed import PushedSource
 from tests.benchmarks.child import RoundTrips
 from tests.benchmarks.market import HOURLY

@@ -22,11 +22,11 @@ from plugin.clock import ReplayClock
 from plugin.deadlines import REPLAY
 from plugin.durable import replace_file
 from plugin.ensemble import Ensemble
+from plugin.live_flags import LiveFlags
 from plugin.manifest import GateReport
 from plugin.predictors.trees import Trees
 from plugin.registry import Registry, Role
 from plugin.serving_state import RoleState
-from plugin.settings import LiveFlags
 from plugin.sources import BarSource, ReplaySource
 from shadow.errors import LogInUse
 from shadow.record import BarRecord

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from plugin.bar import Timeframe
 from plugin.env_file import parse_env
 from plugin.errors import WrongUse
-from plugin.settings import LIVE_FIELDS, LiveFlags, Settings, load_settings
+from plugin.live_flags import LiveFlags
+from plugin.settings import LIVE_FIELDS, Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = Settings()

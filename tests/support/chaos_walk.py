@@ -20,10 +20,10 @@ from plugin.candles import ABSENT
 from plugin.clock import Clock, ReplayClock
 from plugin.deadlines import REPLAY
 from plugin.features import LOOKBACK_BARS
+from plugin.live_flags import LiveFlags
 from plugin.pipeline import Pipeline
 from plugin.registry import Registry
 from plugin.reloader import Reloader
-from plugin.settings import LiveFlags
 from plugin.shadow_log import ShadowLog
 from plugin.sources import BarSource
 from shadow.record import AnyRecord, BarRecord, RevisionRecord

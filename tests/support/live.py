@@ -23,10 +23,10 @@ from plugin.deadlines import REPLAY, Deadlines
 from plugin.decision import Serving
 from plugin.ensemble import Ensemble
 from plugin.features import LOOKBACK_BARS
+from plugin.live_flags import LiveFlags
 from plugin.pipeline import Pipeline
 from plugin.registry import Registry
 from plugin.reloader import Champion, Reloader
-from plugin.settings import LiveFlags
 from plugin.shadow_log import ShadowLog
 from shadow.files import day_files
 from shadow.record import AnyRecord, BarRecord, MemberRecord, decode_line

@@ -19,8 +19,8 @@ from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE, Candles
 from plugin.clock import ReplayClock
 from plugin.deadlines import REPLAY
+from plugin.live_flags import LiveFlags
 from plugin.registry import Registry
-from plugin.settings import LiveFlags
 from plugin.sources import BarSource, ReplaySource
 from tests.support.bundles import appoint
 from tests.support.scripted_source import until

@@ -19,13 +19,13 @@ from plugin.bundle import load_bundle
 from plugin.candles import ABSENT, SIMULATED_VENUE, Candles
 from plugin.clock import ReplayClock
 from plugin.deadlines import REPLAY
+from plugin.live_flags import LiveFlags
 from plugin.registry import Registry
 from plugin.reloader import Reloader
 from plugin.serving.connection import Limits
 from plugin.serving.desk import Desk
 from plugin.serving.reception import Reception
 from plugin.serving.socket_server import SocketServer
-from plugin.settings import LiveFlags
 from plugin.sources import BarSource
 from plugin.sources.pushed import PushedSource
 from tests.support.bars import HOURLY

@@ -17,7 +17,7 @@ from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE, closed_bars
 from plugin.clock import ReplayClock
 from plugin.deadlines import REPLAY
-from plugin.settings import LiveFlags
+from plugin.live_flags import LiveFlags
 from plugin.sources import ReplaySource
 from shadow.record import BarRecord
 from tests.support.bars import HOURLY
