@@ -173,14 +173,14 @@ class _Calls:
             bars += [_bar(one[0], timeframe, open_time_ms, one[1:6], *one[6:]) for one in companions]
             return self._decide({"type": "bars", "bars": bars}, bars[0], deadline, in_a_hurry=True)
 
-        return self._guarded(ask, lambda reason: _abstain(symbol, timeframe, open_time, reason))
+        return self._guarded(ask, lambda reason: abstention(symbol, timeframe, open_time, reason))
 
     def _decision(self, symbol: Any, timeframe: Any, open_time: Any, wait_s: Any) -> _Steps[Decision]:
         def ask() -> _Steps[Decision]:
             bar = {"symbol": symbol, "timeframe": timeframe, "open_time_ms": _time_ms(open_time)}
             return self._decide({"type": "ask", **bar}, bar, self._deadline(wait_s), in_a_hurry=False)
 
-        return self._guarded(ask, lambda reason: _abstain(symbol, timeframe, open_time, reason))
+        return self._guarded(ask, lambda reason: abstention(symbol, timeframe, open_time, reason))
 
     def _decide(
         self, question: dict[str, Any], bar: Mapping[str, Any], deadline: float, *, in_a_hurry: bool
@@ -586,7 +586,8 @@ def _left_s(deadline: float) -> float:
 # What the bot said.
 
 
-def _abstain(symbol: Any, timeframe: Any, open_time: Any, reason: str) -> Decision:
+def abstention(symbol: Any, timeframe: Any, open_time: Any, reason: str) -> Decision:
+    """What stands in for a decision that nobody made. Takes anything, never raises."""
     try:
         open_time_ms = _time_ms(open_time)
     except Exception:

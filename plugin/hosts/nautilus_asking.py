@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from nautilus_trader.model.data import Bar
 
-from plugin.hosts.client import Client, Decision
+from plugin.hosts.client import Client, Decision, abstention
 from plugin.hosts.nautilus_bars import PlainBar
 
 Answers: TypeAlias = "list[tuple[Bar, Decision]]"
@@ -106,22 +106,7 @@ class Asking:
 
     def abstention(self, symbol: str, open_time_ms: int, reason: str) -> Decision:
         """The decision on a bar that nobody has decided on."""
-        return Decision(
-            symbol=symbol,
-            timeframe=self._timeframe,
-            open_time_ms=open_time_ms,
-            valid_until_ms=0,
-            mode="off",
-            action="abstain",
-            probabilities={},
-            size_multiplier=0.0,
-            stop_atr=0.0,
-            regime="unknown",
-            bundle_id=None,
-            feature_hash=None,
-            reason=reason,
-            latency_us=0.0,
-        )
+        return abstention(symbol, self._timeframe, open_time_ms, reason)
 
 
 def _left_s(until_s: float) -> float:

@@ -60,7 +60,10 @@ class RedisAnswers:
 
     async def _publish_in_order(self) -> None:
         while (work := await self._work.get()) is not None:
-            await work
+            try:
+                await work
+            except Exception:  # a slip of ours must not keep all later answers back
+                _log.exception("publishing_failed")
 
     async def _publish(self, answers: Sequence[Answer]) -> None:
         try:

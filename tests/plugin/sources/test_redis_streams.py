@@ -273,6 +273,32 @@ def test_a_redis_that_comes_back_with_nothing_is_used_again(small_training, tmp_
         asyncio.run(walk(Path(folder)))
 
 
+def test_a_slip_in_one_record_does_not_keep_later_ones_back(url, small_training, tmp_path):
+    async def walk() -> None:
+        bus = Bus(url, small_training)
+        await bus.fill(FIRST)
+        worker = Worker(url, small_training, tmp_path, "a")
+        newest_ms = worker.live.open_ms(FIRST - 1)
+
+        def record_of(answer: Answer) -> BarRecord:
+            if answer.bar.open_time_ms == newest_ms:
+                raise ValueError("a slip")
+            return bar_record(answer, {})
+
+        worker.answers = RedisAnswers(worker.source, record_of)
+        task = asyncio.create_task(worker.run())
+        await until(lambda: worker.answered)
+        worker.let_time_come(FIRST)
+        await bus.close(FIRST)
+        await eventually(bus, 2)
+        worker.source.stop()
+        await task
+        (record,) = await bus.said("records", BTC, BarRecord)
+        assert record.open_time_ms == worker.live.open_ms(FIRST)
+
+    asyncio.run(walk())
+
+
 def test_only_the_symbols_of_a_worker_that_goes_move():
     symbols = [f"S{number}/USDT" for number in range(300)]
     before = {symbol: owner(symbol, ["a", "b", "c"]) for symbol in symbols}
