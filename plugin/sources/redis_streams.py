@@ -143,9 +143,10 @@ class RedisStreams:
             self._take(symbol, entries)
 
     def _is_hole_before(self, symbol: str, entries: Entries) -> bool:
+        """Whether the first of `entries` may follow a bar that this worker was never given."""
         newest_ms = self._newest_ms.get(symbol)
         first_ms = open_time_ms(entries[0][0])
-        return newest_ms is not None and first_ms > newest_ms + self.timeframe.length_ms
+        return newest_ms is None or first_ms > newest_ms + self.timeframe.length_ms
 
     async def _claim(self, of: frozenset[str], idle_ms: int) -> None:
         """Take over what was delivered to another worker and not answered within so long."""

@@ -9,7 +9,7 @@ import pytest
 
 from plugin.hosts.client import AsyncClient, Client, Decision
 from tests.support.live import FOLLOWED, SERVED
-from tests.support.live_service import SYMBOLS, LiveService
+from tests.support.live_service import SYMBOLS, LiveService, wait_until
 from tests.support.scripted_service import stopped
 from tests.support.small_training import SmallTraining
 
@@ -56,6 +56,7 @@ def test_a_bot_tells_its_bars_and_gets_decisions_in_shadow(service: LiveService)
     place = SYMBOL, "1h", decision.open_time_ms, LONG_S
     assert client.decision(*place) == decision
     assert asyncio.run(AsyncClient(service.address).decision(*place)) == decision
+    wait_until(lambda: len(service.bar_records()) == len(SERVED))  # written after the answer
     records = {record.symbol: record for record in service.bar_records()}
     assert records[SYMBOL].host_signal == "buy"
     status = client.status(LONG_S)

@@ -15,7 +15,14 @@ from plugin.decision import Decision
 from plugin.shadow_log import bar_record
 from plugin.sources import redis_shards, redis_streams
 from plugin.sources.redis_answers import RedisAnswers
-from plugin.sources.redis_bus import Connection, Kind, key_of, open_redis, publish_bars
+from plugin.sources.redis_bus import (
+    Connection,
+    Kind,
+    encode_bar,
+    key_of,
+    open_redis,
+    publish_bars,
+)
 from plugin.sources.redis_shards import owner
 from plugin.sources.redis_streams import RedisStreams
 from shadow.record import BarRecord
@@ -207,6 +214,41 @@ def test_bars_that_nobody_was_there_for_are_recorded_as_late_and_the_newest_is_d
         await task
         records = (await bus.said("records", BTC, BarRecord))[1:]
         assert [record.ml_reason for record in records] == ["late", "late", "ok"]
+
+    asyncio.run(walk())
+
+
+def test_a_bar_that_a_former_owner_took_in_the_last_moment_goes_before_the_next_one(
+    url, small_training, tmp_path, monkeypatch
+):
+    """Who has just become the owner of a symbol was given none of its bars yet."""
+    monkeypatch.setattr(redis_streams, "LEASE_MS", 60_000)  # too long for the bar to be missed by then
+
+    async def walk() -> None:
+        bus = Bus(url, small_training)
+        await bus.fill(FIRST)
+        for symbol in SERVED:
+            await bus.redis.xgroup_create(key_of("bars", HOURLY, symbol), redis_streams.GROUP, "$")
+        heir = Worker(url, small_training, tmp_path, "b")
+        task = asyncio.create_task(heir.run())
+        await until(lambda: len(heir.owned) == len(SERVED))
+        heir.let_time_come(FIRST + 1)
+        others = [symbol for symbol in SYMBOLS if symbol != BTC]
+        await bus.close(FIRST, others)
+        await bus.close(FIRST + 1, others)
+        key = key_of("bars", HOURLY, BTC)
+        async with bus.redis.pipeline() as pipe:  # in one step, so that the heir can not come between
+            for column in (FIRST, FIRST + 1):
+                fields = {"bar": encode_bar(bus.bar(column, BTC))}
+                pipe.xadd(key, fields, id=f"{heir.live.open_ms(column)}-0")
+                if column == FIRST:
+                    pipe.xreadgroup(redis_streams.GROUP, "dead", {key: ">"})
+            await pipe.execute()
+        await eventually(bus, 4)
+        heir.source.stop()
+        await task
+        records = await bus.said("records", BTC, BarRecord)
+        assert [one.open_time_ms for one in records] == [heir.live.open_ms(FIRST + n) for n in (0, 1)]
 
     asyncio.run(walk())
 
