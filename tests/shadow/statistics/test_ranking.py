@@ -5,19 +5,21 @@ import math
 import numpy as np
 import pytest
 from arch.bootstrap import MovingBlockBootstrap
-from scipy.signal import lfilter
 from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from shadow import statistics
-from shadow.statistics import auc, auc_interval, brier, effective_n, mid_ranks, rank_ic
-
-
-def _without_skill(rng, n, horizon, persistence=0.9):
-    """AR(1) scores and the returns over the next `horizon` steps of a random walk."""
-    scores = lfilter([1.0], [1.0, -persistence], rng.standard_normal(n))
-    walk = np.concatenate(([0.0], np.cumsum(rng.standard_normal(n + horizon))))
-    return scores, walk[horizon : horizon + n] - walk[:n]
+from shadow.statistics import (
+    auc,
+    auc_interval,
+    brier,
+    effective_n,
+    mid_ranks,
+    overlap,
+    rank_ic,
+    ranking,
+)
+from tests.support.without_skill import without_skill
 
 
 def _with_ties(rng, n, step):
@@ -42,7 +44,7 @@ def test_the_influence_values_are_delongs_by_their_definition(step):
     p, up = _with_ties(np.random.default_rng(3), 60, step)
     ups, downs = p[up == 1], p[up == 0]
     wins = (ups[:, None] > downs[None, :]) + 0.5 * (ups[:, None] == downs[None, :])
-    area, influence = statistics._auc_influence(p, up == 1)
+    area, influence = ranking._auc_influence(p, up == 1)
     delong = wins.mean(1).var() / ups.size + wins.mean(0).var() / downs.size
     assert area == pytest.approx(wins.mean())
     assert influence @ influence / p.size**2 == pytest.approx(delong, rel=1e-12)
@@ -60,7 +62,7 @@ def test_the_long_run_variance_is_newey_wests_by_its_definition():
         for j in range(300)
     )
     share = n_lags / 300
-    variance, freedom = statistics._long_run_sum(influence, np.arange(300), horizon)
+    variance, freedom = overlap._long_run_sum(influence, np.arange(300), horizon)
     assert variance * (1 - share + share**2 / 3) == pytest.approx(expected)
     assert freedom == pytest.approx(1.5 / share)
 
@@ -70,11 +72,11 @@ def test_the_auc_interval_covers_where_the_textbook_interval_does_not(horizon):
     rng = np.random.default_rng(horizon)
     n_runs, covered, textbook, called = 250, 0, 0, 0
     for _ in range(n_runs):
-        scores, forward = _without_skill(rng, 2000, horizon, persistence=0.95)
+        scores, forward = without_skill(rng, 2000, horizon, persistence=0.95)
         area = auc_interval(scores, forward > 0, horizon)
         covered += area.low <= 0.5 <= area.high
         called += area.p_value_no_skill < 0.05
-        _, influence = statistics._auc_influence(scores, forward > 0)
+        _, influence = ranking._auc_influence(scores, forward > 0)
         textbook += abs(area.estimate - 0.5) < 1.96 * math.sqrt(influence @ influence) / 2000
     assert 0.89 <= covered / n_runs <= 0.98
     assert 0.02 <= called / n_runs <= 0.11
@@ -85,7 +87,7 @@ def test_the_auc_interval_covers_where_the_textbook_interval_does_not(horizon):
 def test_the_interval_still_covers_on_the_fewest_bars_that_it_accepts():
     rng, horizon = np.random.default_rng(5), 5
     n_bars = statistics.MIN_BARS_PER_LAG * statistics.LAGS_PER_OVERLAP * horizon
-    runs = [_without_skill(rng, n_bars, horizon) for _ in range(500)]
+    runs = [without_skill(rng, n_bars, horizon) for _ in range(500)]
     areas = [auc_interval(scores, forward > 0, horizon) for scores, forward in runs]
     told = [area for area in areas if area.reason is None]
     assert len(told) > 300
@@ -94,7 +96,7 @@ def test_the_interval_still_covers_on_the_fewest_bars_that_it_accepts():
 
 def test_symbols_that_move_together_do_not_make_the_interval_narrower():
     rng = np.random.default_rng(6)
-    scores, forward = _without_skill(rng, 1500, 5)
+    scores, forward = without_skill(rng, 1500, 5)
     alone = auc_interval(scores, forward > 0, 5)
     eight_times = [np.tile(column, 8) for column in (scores, forward > 0, np.arange(1500))]
     pooled = auc_interval(*eight_times[:2], 5, time_index=eight_times[2])
@@ -105,7 +107,7 @@ def test_symbols_that_move_together_do_not_make_the_interval_narrower():
 
 def test_the_order_of_the_rows_does_not_matter_where_their_time_is_given():
     rng = np.random.default_rng(7)
-    scores, forward = _without_skill(rng, 600, 5)
+    scores, forward = without_skill(rng, 600, 5)
     shuffled = rng.permutation(600)
     in_order = auc_interval(scores, forward > 0, 5)
     out_of_order = auc_interval(
@@ -115,7 +117,7 @@ def test_the_order_of_the_rows_does_not_matter_where_their_time_is_given():
 
 
 def test_bars_that_lie_apart_do_not_count_as_neighbours():
-    scores, forward = _without_skill(np.random.default_rng(8), 600, 12)
+    scores, forward = without_skill(np.random.default_rng(8), 600, 12)
     near = auc_interval(scores, forward > 0, 12)
     apart = auc_interval(scores, forward > 0, 12, time_index=np.arange(600) * 100)
     assert apart.standard_error < near.standard_error
@@ -123,7 +125,7 @@ def test_bars_that_lie_apart_do_not_count_as_neighbours():
 
 @pytest.mark.parametrize("horizon", [5, 24])
 def test_the_moving_block_bootstrap_agrees(horizon):
-    scores, forward = _without_skill(np.random.default_rng(9), 1500, horizon)
+    scores, forward = without_skill(np.random.default_rng(9), 1500, horizon)
     bootstrap = MovingBlockBootstrap(4 * horizon, scores, (forward > 0).astype(float), seed=10)
     resampled = bootstrap.apply(auc, 400).std()
     assert auc_interval(scores, forward > 0, horizon).standard_error == pytest.approx(
@@ -148,9 +150,9 @@ def test_the_rank_ic_is_spearmans():
 
 
 @pytest.mark.parametrize("horizon", [1, 12])
-def test_the_rank_ic_of_a_model_without_skill_is_rarely_significant(horizon):
+def test_the_rank_ic_of_a_modelwithout_skill_is_rarely_significant(horizon):
     rng = np.random.default_rng(13 + horizon)
-    runs = [rank_ic(*_without_skill(rng, 1000, horizon), horizon) for _ in range(250)]
+    runs = [rank_ic(*without_skill(rng, 1000, horizon), horizon) for _ in range(250)]
     assert 0.01 <= np.mean([run.p_value_no_skill < 0.05 for run in runs]) <= 0.11
 
 
