@@ -53,6 +53,8 @@ def bar_record(answer: Answer, flags: dict[str, str]) -> BarRecord:
         symbol=bar.symbol,
         timeframe=bar.timeframe,
         open_time_ms=bar.open_time_ms,
+        high=bar.high,
+        low=bar.low,
         close=bar.close,
         mode=decision.mode,
         ml_stacking_mode=stacking,

@@ -1,6 +1,7 @@
 """Which files make up a shadow log, and how are they cut into lines?
 
-One file per UTC day, `YYYY-MM-DD.jsonl`, so that the order of the names is the order of the lines.
+One file per UTC day, `YYYY-MM-DD.jsonl`, so that the order of the names is the order of the lines. A
+day that is over may be compressed, `YYYY-MM-DD.jsonl.zst` (`shadow.retention`).
 A line ends with b"\\n" and with nothing else: texts may hold U+2028 and its kin.
 """
 
@@ -15,8 +16,14 @@ from pathlib import Path
 
 MAX_LINE_BYTES = 65_536
 """Longer lines are neither written nor read: no line makes a reader hold a file in memory."""
-_DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl")
-_BLOCK_BYTES = 1 << 18
+ARCHIVE_SUFFIX = ".zst"
+_DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl(\.zst)?")
+_DAY_LETTERS = len("2025-06-30")
+_BLOCK_BYTES = 1 << 15
+
+
+class DamagedArchive(Exception):
+    """A compressed file of the log can not be read to its end."""
 
 
 def utc_text(time_ms: int) -> str:
@@ -26,37 +33,89 @@ def utc_text(time_ms: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
+def day_of(path: Path) -> str:
+    """The UTC day of a file of the log, `2025-06-30`."""
+    return path.name[:_DAY_LETTERS]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file of the log is compressed."""
+    return path.suffix == ARCHIVE_SUFFIX
+
+
+def archive_of(path: Path) -> Path:
+    """Where the compressed form of a day lies."""
+    return path if is_archive(path) else path.with_name(path.name + ARCHIVE_SUFFIX)
+
+
 def day_files(folder: Path) -> list[Path]:
-    """The files of the log, oldest first; none where there is no folder. Raises OSError."""
+    """The files of the log, oldest first, one a day; none where there is no folder. Raises OSError.
+
+    Of a day that is being compressed the plain file counts, until it is gone.
+    """
     if not folder.exists():
         return []
-    return sorted(path for path in folder.iterdir() if _DAY_FILE.fullmatch(path.name))
+    found = sorted(path for path in folder.iterdir() if _DAY_FILE.fullmatch(path.name))
+    # The plain name sorts before that of its archive.
+    return list({day_of(path): path for path in reversed(found)}.values())[::-1]
 
 
 def cut_lines(path: Path) -> Iterator[bytes]:
-    """The whole lines of a file, without their newline, in bounded memory.
+    """The whole lines of a file, one by one; see `cut_blocks`."""
+    for lines in cut_blocks(path):
+        yield from lines
+
+
+def cut_blocks(path: Path) -> Iterator[list[bytes]]:
+    """The whole lines of a file, without their newline, as they come, in bounded memory.
 
     A tail without newline is not yielded: it is being written, or torn. Of a line that goes on past
     MAX_LINE_BYTES a first part that is itself too long is yielded once, and the rest is skipped.
+    Raises OSError, DamagedArchive where an archive ends early or is not what was written.
     """
-    with path.open("rb", buffering=0) as file:
-        held, skipping = b"", False
-        while block := file.read(_BLOCK_BYTES):
-            lines = (held + block).split(b"\n")
-            held = lines.pop()
-            if skipping and lines:
-                del lines[0]
-                skipping = False
-            yield from lines
-            if skipping:
-                held = b""
-            elif len(held) > MAX_LINE_BYTES:
-                yield held
-                held, skipping = b"", True
+    held, skipping = b"", False
+    for block in _blocks(path):
+        lines = (held + block).split(b"\n")
+        held = lines.pop()
+        if skipping and lines:
+            del lines[0]
+            skipping = False
+        yield lines
+        if skipping:
+            held = b""
+        elif len(held) > MAX_LINE_BYTES:
+            yield [held]
+            held, skipping = b"", True
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    if not is_archive(path):
+        try:
+            file = path.open("rb", buffering=0)
+        except FileNotFoundError:
+            if not archive_of(path).exists():
+                raise
+        else:
+            with file:
+                while block := file.read(_BLOCK_BYTES):
+                    yield block
+            return
+    # Compressed, perhaps since its name was read.
+    import pyarrow as pa  # 40 MB that a log without archives does not need
+
+    with archive_of(path).open("rb") as packed:
+        try:
+            with pa.CompressedInputStream(pa.PythonFile(packed), "zstd") as stream:
+                while block := stream.read(_BLOCK_BYTES):
+                    yield block
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedArchive(f"{path.name}: {error}") from error
 
 
 def torn_bytes(path: Path) -> int:
-    """How many bytes stand after the last newline of a file."""
+    """How many bytes stand after the last newline of a file; an archive is made of whole lines."""
+    if is_archive(path) or (not path.exists() and archive_of(path).exists()):
+        return 0
     with path.open("rb", buffering=0) as file:
         size = end = file.seek(0, os.SEEK_END)
         while end:

@@ -13,8 +13,15 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from shadow.errors import NOT_JSON
-from shadow.files import MAX_LINE_BYTES, cut_lines, day_files, torn_bytes
-from shadow.record import SCHEMA, RecordDamaged, RecoveredRecord, RevisionRecord, verified_body
+from shadow.files import (
+    MAX_LINE_BYTES,
+    DamagedArchive,
+    cut_blocks,
+    day_files,
+    day_of,
+    torn_bytes,
+)
+from shadow.record import SCHEMA, RecoveredRecord, RevisionRecord, is_whole
 
 
 class Bar(Protocol):
@@ -32,6 +39,7 @@ class Bar(Protocol):
     def open_time_ms(self) -> int: ...
 
 
+_NEVER_MS = -(2**63)
 AnyBar = TypeVar("AnyBar", bound=Bar)
 
 
@@ -60,7 +68,8 @@ class Damage(msgspec.Struct):
     """
 
     broken_lines: int = 0
-    """Lines that are not what was written: bits flipped, two lines glued, torn and never repaired."""
+    """Lines that are not what was written: bits flipped, two lines glued, torn and never repaired. The
+    rest of a damaged archive counts as one; how many lines it held shows in `missing_lines`."""
     overlong_lines: int = 0
     missing_lines: int = 0
     """Numbers left out by `seq`: lines that were lost, or could not be written."""
@@ -103,63 +112,79 @@ class LogReader(Generic[AnyBar]):
         self.next_seq = 0
         self.newest_open_ms: dict[tuple[str, str], int] = {}
         self._bar_type = bar_type
-        self._files = [path for path in day_files(folder) if since_day <= path.stem <= until_day]
+        self._files = [path for path in day_files(folder) if since_day <= day_of(path) <= until_day]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             bar_type | RevisionRecord | RecoveredRecord
         )
 
     def __iter__(self) -> Iterator[AnyBar]:
+        for bars in self.batches():
+            yield from bars
+
+    def batches(self) -> Iterator[list[AnyBar]]:
+        """The same bars, as many at a time as come from the disk at once: cheaper for many."""
         for path in self._files:
-            for line in cut_lines(path):
-                record = self._decoded(line)
-                if record is not None and self._is_new_bar(record):
-                    yield record
+            for lines in self._blocks(path):
+                yield self._bars(lines)
             # Only the newest file can be in the middle of a line.
             if path is not self._files[-1] and torn_bytes(path):
                 self.damage.broken_lines += 1
 
-    def _decoded(self, line: bytes) -> Any:
-        """The record of a line, a _Head where it is of a later schema, None where it is damaged."""
+    def _blocks(self, path: Path) -> Iterator[list[bytes]]:
+        """The lines of a file; of a compressed one that is damaged, those before the damage."""
+        try:
+            yield from cut_blocks(path)
+        except DamagedArchive:
+            self.damage.broken_lines += 1
+
+    def _bars(self, lines: list[bytes]) -> list[AnyBar]:
+        """The bars of some lines. What is looked up for a million of them is at hand."""
+        bars, newest_open_ms, bar_type = [], self.newest_open_ms, self._bar_type
+        decode, next_seq = self._decoder.decode, self.next_seq
+        for line in lines:
+            if not is_whole(line) or len(line) > MAX_LINE_BYTES:
+                self._count_broken(line)
+                continue
+            try:
+                record = decode(line)
+            except NOT_JSON:
+                record = None
+            if record is None or record.schema > SCHEMA:
+                record = self._of_later_schema(line)
+                if record is None:
+                    continue
+            if record.seq == next_seq:
+                next_seq += 1
+            else:
+                next_seq = self._after_jump(record.seq, next_seq)
+            if type(record) is not bar_type:
+                self._count_other(record)
+                continue
+            series = record.symbol, record.timeframe
+            if record.open_time_ms <= newest_open_ms.get(series, _NEVER_MS):
+                self.damage.repeated_bars += 1
+                continue
+            newest_open_ms[series] = record.open_time_ms
+            bars.append(record)
+        self.next_seq = next_seq
+        return bars
+
+    def _count_broken(self, line: bytes) -> None:
         if len(line) > MAX_LINE_BYTES:
             self.damage.overlong_lines += 1
-            return None
-        try:
-            body = verified_body(line)
-        except RecordDamaged:
+        else:
             self.damage.broken_lines += 1
-            return None
-        try:
-            record = self._decoder.decode(body)
-        except NOT_JSON:
-            return self._of_later_schema(body)
-        return record if record.schema <= SCHEMA else self._of_later_schema(body)
 
-    def _of_later_schema(self, body: bytes) -> _Head | None:
+    def _of_later_schema(self, line: bytes) -> _Head | None:
         """The crc32 is right and the content is not ours: of a later version, or nonsense."""
         try:
-            head = msgspec.json.decode(body, type=_Head)
+            head = msgspec.json.decode(line, type=_Head)
         except NOT_JSON:
             head = _Head(schema=SCHEMA, seq=0)
         if head.schema > SCHEMA:
             return head
         self.damage.broken_lines += 1
         return None
-
-    def _is_new_bar(self, record: Any) -> bool:
-        if record.seq == self.next_seq:
-            self.next_seq += 1
-        else:
-            self._count_jump(record.seq)
-        if type(record) is not self._bar_type:
-            self._count_other(record)
-            return False
-        series = (record.symbol, record.timeframe)
-        newest_open_ms = self.newest_open_ms.get(series)
-        if newest_open_ms is not None and record.open_time_ms <= newest_open_ms:
-            self.damage.repeated_bars += 1
-            return False
-        self.newest_open_ms[series] = record.open_time_ms
-        return True
 
     def _count_other(self, record: Any) -> None:
         if type(record) is RevisionRecord:
@@ -169,10 +194,11 @@ class LogReader(Generic[AnyBar]):
         else:
             self.damage.newer_lines += 1
 
-    def _count_jump(self, seq: int) -> None:
-        if seq < self.next_seq:
+    def _after_jump(self, seq: int, expected: int) -> int:
+        """What comes next, after a number that was not the expected one."""
+        if seq < expected:
             self.damage.repeated_lines += 1
-            return
-        if self.next_seq:
-            self.damage.missing_lines += seq - self.next_seq
-        self.next_seq = seq + 1
+            return expected
+        if expected:
+            self.damage.missing_lines += seq - expected
+        return seq + 1

@@ -16,8 +16,7 @@ import msgspec
 from shadow.errors import NOT_JSON
 
 SCHEMA = 1
-_CRC_FIELD = b',"crc32":"'
-_CRC_TAIL_BYTES = len(_CRC_FIELD) + 8 + 2  # eight hex digits, then `"}`
+_CRC_TAIL_BYTES = len(b',"crc32":"01234567"}')
 
 MemberStatus = Literal["ok", "constant", "nan", "missing", "error", "timeout"]
 StackingMode = Literal["active", "inactive", "off"]
@@ -80,12 +79,15 @@ class BarRecord(ShadowRecord, frozen=True, kw_only=True, tag="bar"):
     """One answered bar: one line per symbol, timeframe and bar.
 
     `probabilities` maps a horizon in bars, as text, to the probability of "up"; `meta_p` is the one at
-    the primary horizon. `ml_reason` says why stacking was not active, and is `ok` where it was.
+    the primary horizon. `ml_reason` says why stacking was not active, and is `ok` where it was. `high`
+    and `low` are None in records of before they were kept.
     """
 
     symbol: str
     timeframe: str
     open_time_ms: int
+    high: float | None = None
+    low: float | None = None
     close: float
     mode: Mode
     ml_stacking_mode: StackingMode
@@ -127,22 +129,21 @@ _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 def encode_line(record: AnyRecord) -> bytes:
     """The line of `record`, with its newline. NaN and infinity become null, as JSON has neither."""
     body = _encoder.encode(record)
-    return b'%s%s%08x"}\n' % (body[:-1], _CRC_FIELD, zlib.crc32(body))
+    return b'%s,"crc32":"%08x"}\n' % (body[:-1], zlib.crc32(body))
 
 
-def verified_body(line: bytes) -> bytes:
-    """The JSON object of one line without its newline and its crc32. Raises RecordDamaged."""
-    body = line[:-_CRC_TAIL_BYTES] + b"}"
-    if not line.endswith(b'%s%08x"}' % (_CRC_FIELD, zlib.crc32(body))):
-        raise RecordDamaged("the crc32 does not match")
-    return body
+def is_whole(line: bytes) -> bool:
+    """Whether a line without its newline ends with the crc32 of all that stands before it."""
+    crc = zlib.crc32(b"}", zlib.crc32(line[:-_CRC_TAIL_BYTES]))
+    return line.endswith(b',"crc32":"%08x"}' % crc)
 
 
 def decode_line(line: bytes) -> AnyRecord:
     """The record of one line without its newline. Raises RecordDamaged with the reason."""
-    body = verified_body(line)
+    if not is_whole(line):
+        raise RecordDamaged("the crc32 does not match")
     try:
-        record = _decoder.decode(body)
+        record = _decoder.decode(line)
     except NOT_JSON as error:
         raise RecordDamaged(str(error)) from error
     if record.schema > SCHEMA:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from shadow.day_file import DayFile
 from shadow.errors import LogInUse, LogUnusable
-from shadow.files import MAX_LINE_BYTES, day_files, set_tail_aside, torn_bytes, utc_text
+from shadow.files import MAX_LINE_BYTES, day_files, day_of, set_tail_aside, torn_bytes, utc_text
 from shadow.reader import BarKey, LogReader
 from shadow.record import AnyRecord, BarRecord, RecoveredRecord, RevisionRecord, encode_line
 
@@ -53,7 +53,7 @@ class ShadowWriter:
         except OSError as error:
             os.close(self._lock)
             raise LogUnusable(f"a readable log in {folder}", error, "see to its permissions") from error
-        self._day = files[-1].stem if files else ""
+        self._day = day_of(files[-1]) if files else ""
         self._seq = max(0, reader.next_seq - 1)
         self._newest_open_ms = reader.newest_open_ms
         if is_torn:
