@@ -15,7 +15,8 @@ readonly PUSH_DROP_IN=$UNITS/shadowgate.service.d/push.conf
 readonly ACCOUNT=shadowgate
 release='' # the one being made
 readonly UNIT_FILES=(shadowgate.service shadowgate.socket shadowgate-retrain.service
-    shadowgate-report.service shadowgate-report.timer)
+    shadowgate-report.service shadowgate-report.timer
+    shadowgate-retention.service shadowgate-retention.timer)
 
 usage() {
     cat <<'END'
@@ -288,7 +289,7 @@ remove() {
         rm -f "$UNITS/$unit"
         systemctl reset-failed "$unit" 2>/dev/null || true
     done
-    rm -f "$PUSH_DROP_IN" "$TMPFILES" "$COMMAND" /var/lib/systemd/timers/stamp-shadowgate-report.timer
+    rm -f "$PUSH_DROP_IN" "$TMPFILES" "$COMMAND" /var/lib/systemd/timers/stamp-shadowgate-*.timer
     rmdir "$(dirname "$PUSH_DROP_IN")" 2>/dev/null || true
     systemctl daemon-reload
     rm -rf "$APP" "$CACHE" "$RUN"
@@ -304,7 +305,7 @@ remove() {
 
 remove_with_data() {
     remove >/dev/null
-    rm -rf "$STATE" "$UNITS"/shadowgate{,-retrain,-report}.{service,socket,timer}.d
+    rm -rf "$STATE" "$UNITS"/shadowgate{,-retrain,-report,-retention}.{service,socket,timer}.d
     systemctl daemon-reload
     say "all of it is gone"
 }

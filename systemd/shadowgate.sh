@@ -7,7 +7,8 @@ usage() {
 usage: shadowgate COMMAND ...        as root, or as the user shadowgate
 
   status, set, health, reload ...    python -m plugin COMMAND
-  report ...                         python -m shadow.report
+  report, dashboard, audit,
+  ic, retention ...                  python -m shadow.report and so on
   gates COMMAND ...                  python -m gates COMMAND
   training COMMAND ...               python -m training COMMAND
 
@@ -18,7 +19,7 @@ END
 case "${1:-}" in
     '') usage >&2; exit 2 ;;
     -h | --help) usage; exit 0 ;;
-    report) module=shadow.report; shift ;;
+    report | dashboard | audit | ic | retention) module=shadow.$1; shift ;;
     gates | training) module=$1; shift ;;
     *) module=plugin ;;
 esac

@@ -98,8 +98,9 @@ def test_it_is_ready_when_systemctl_says_so(installed):
 
 
 def test_no_unit_makes_systemd_complain(installed):
-    units = ("shadowgate", "shadowgate-retrain", "shadowgate-report")
-    names = [f"{unit}.service" for unit in units] + ["shadowgate.socket", "shadowgate-report.timer"]
+    units = ("shadowgate", "shadowgate-retrain", "shadowgate-report", "shadowgate-retention")
+    timers = ("shadowgate-report.timer", "shadowgate-retention.timer")
+    names = [*(f"{unit}.service" for unit in units), "shadowgate.socket", *timers]
     assert installed.machine.run("systemd-analyze", "verify", *names) == ""
 
 

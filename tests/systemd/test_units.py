@@ -64,7 +64,12 @@ def test_verify_would_print_a_misspelt_directive(root):
 
 @pytest.mark.parametrize(
     ("name", "tenths"),
-    [("shadowgate", 15), ("shadowgate-retrain", 15), ("shadowgate-report", 6)],
+    [
+        ("shadowgate", 15),
+        ("shadowgate-retrain", 15),
+        ("shadowgate-report", 6),
+        ("shadowgate-retention", 6),
+    ],
 )
 def test_exposure(root, name, tenths):
     done = analyze(root, "security", "--offline=true", f"--threshold={tenths}", f"{name}.service")
@@ -121,8 +126,15 @@ def test_where_numba_compiles_memory_may_be_written_and_run_and_the_unit_says_so
     assert f"# {NUMBA_FORBIDS}=yes can not be set: numba" in (SYSTEMD / name).read_text()
 
 
-def test_the_report_needs_no_numba():
-    assert directives("shadowgate-report.service")[NUMBA_FORBIDS] == ["yes"]
+@pytest.mark.parametrize("name", ["shadowgate-report.service", "shadowgate-retention.service"])
+def test_what_reads_the_log_needs_no_numba(name):
+    assert directives(name)[NUMBA_FORBIDS] == ["yes"]
+
+
+def test_tidying_up_may_write_into_the_log_alone():
+    assert directives("shadowgate-retention.service")["ReadWritePaths"] == [
+        "-/var/lib/shadowgate/data/shadow"
+    ]
 
 
 @pytest.mark.parametrize("name", SERVICES)
