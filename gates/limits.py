@@ -13,6 +13,7 @@ import msgspec
 
 from plugin.errors import WrongUse
 from shadow import checklist
+from shadow.compare import PAIR_LIMITS
 from shadow.limits_file import LimitsRefused, changed_by, changed_limits, read_limits_file
 
 
@@ -69,9 +70,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     oof_brier_margin: float = 0.001
     """How much worse than the champion's the stack's Brier score may be on bars both were judged on,
     at the upper end of the 95 % interval. There are years of bars, so that little can be told."""
-    pair_brier_margin: float = 0.005
+    pair_brier_margin: float = PAIR_LIMITS.pair_brier_margin
     """How much worse than the champion's a challenger's Brier score in shadow may be."""
-    pair_evidence: float = 20.0
+    pair_evidence: float = PAIR_LIMITS.pair_evidence
     """The e-value at which a pair is decided: 20 is wrong in at most one of 20 cases, however often one
     looks."""
     challenger_days: float = 150.0

@@ -34,6 +34,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 LIMITS = Limits()
+COUNTED = frozenset({"hours_in_shadow", "errors", "damage", "real_market"})
+"""The checks whose value is no share."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -83,7 +85,7 @@ def checklist(evidence: Evidence, min_bars: int, limits: Limits = LIMITS) -> lis
         ),
         _hours_check(evidence.hours_in_shadow, limits.hours_in_shadow),
         _count("errors", "bars with an error", evidence.n_errors, limits.n_errors, recorded),
-        _count("damage", "damage in the log", evidence.damage.n_total, limits.n_damaged, recorded),
+        _damage_check(evidence, limits),
         *_market(evidence),
     ]
 
@@ -150,6 +152,15 @@ def _count(name: str, what: str, value: int, limit: int, n_bars: int) -> Check:
     if value > limit:
         verdict = "fail"
     return Check(name, value, limit, verdict, f"{what}: expected at most {limit}, was {value}")
+
+
+def _damage_check(evidence: Evidence, limits: Limits) -> Check:
+    """A damaged log says nothing against the ensemble, and not enough for it."""
+    n = evidence.damage.n_total
+    check = _count("damage", "damage in the log", n, limits.n_damaged, evidence.bars_recorded)
+    if check.verdict == "fail":
+        return msgspec.structs.replace(check, verdict="not enough evidence")
+    return check
 
 
 def _market(evidence: Evidence) -> list[Check]:

@@ -9,103 +9,82 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Literal, NamedTuple, TypeAlias
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow.outcomes import bar_length_ms
-from shadow.reader import BarKey
-from shadow.record import Action, MemberStatus, Mode, StackingMode
+from shadow.bar_line import BarLine, Member
+from shadow.outcomes import Closes, bar_length_ms
+from shadow.record import MemberStatus
 
 _NAN = math.nan
 _MAX_ERRORS = 100
-_BATCH_BARS = 1024
+STATUSES = get_args(MemberStatus)
+_STATUS_CODES = {None: -1} | {status: code for code, status in enumerate(STATUSES)}
+ABSENT = _STATUS_CODES[None]
+"""The `status` of a member that was not asked."""
+_NOT_ASKED = Member(None, None, math.nan)
 OTHER_ERRORS = "other errors"
+_AT_ONCE = 1024
+_MAX_SIGNALS = 50
+_MAX_KEYS = 10_000
+OTHER_SIGNALS = "other signals"
 CONTEXT = -1
 """The `kind` of a row that counts for its close only."""
 
 
-class _Member(msgspec.Struct, gc=False):
-    status: MemberStatus
-    us: float
+_NUMBERS_OF = attrgetter("open_time_ms", "high", "low", "close", "meta_p")
+_P_OF, _US_OF, _STATUS_OF = attrgetter("p"), attrgetter("us"), attrgetter("status")
+_KIND_OF = attrgetter(
+    "mode",
+    "ml_stacking_mode",
+    "ml_reason",
+    "decision",
+    "host_signal",
+    "champion",
+    "challenger",
+    "flags",
+)
 
 
-class _Decision(msgspec.Struct, gc=False):
-    action: Action | Literal["none"]
+class MemberColumns:
+    """What one member said: an item per bar of the log, ABSENT where it was not asked.
 
+    `p` at the primary horizon and `us`, the time it took, are NaN where there is none; `status` indexes
+    STATUSES.
+    """
 
-_UNDECIDED = _Decision("none")
-"""A challenger's probabilities decide nothing."""
+    def __init__(self, n_before: int) -> None:
+        self.p = array("f", [_NAN]) * n_before
+        self.us = array("f", [_NAN]) * n_before
+        self.status = array("b", [ABSENT]) * n_before
 
-
-class _Flags(msgspec.Struct, gc=False):
-    ML_EXCHANGE: str = ""
-    ML_SOURCE: str = ""
-
-
-Answers: TypeAlias = defaultdict[str, defaultdict[str, "array[float]"]]
-"""The latencies of the window by member and status: one item per answer."""
-
-
-class BarLine(BarKey, tag_field="type", tag="bar", gc=False):
-    """What the report needs of a bar's line."""
-
-    close: float
-    mode: Mode
-    ml_stacking_mode: StackingMode
-    ml_reason: str
-    ml_error: str | None
-    members: dict[str, _Member]
-    meta_p: float | None
-    probabilities: dict[str, float | None]
-    decision: _Decision
-    champion: str | None
-    flags: _Flags
-
-
-class _Challenger(msgspec.Struct, gc=False):
-    bundle: str
-    reason: str
-    error: str | None
-    members: dict[str, _Member]
-    meta_p: float | None
-    probabilities: dict[str, float | None]
-
-
-class BothLine(BarLine, tag_field="type", tag="bar", gc=False):
-    """The same with what the challenger said."""
-
-    challenger: _Challenger | None
-
-
-def as_told_by(bundle: str, lines: Iterable[BothLine]) -> Iterator[BothLine]:
-    """The same lines; where `bundle` was the challenger, as if it had been the champion, in shadow."""
-    for line in lines:
-        told = line.challenger
-        if told is not None and told.bundle == bundle:
-            line.champion = bundle
-            line.mode = "shadow"
-            line.ml_stacking_mode = "active" if told.reason == "ok" else "inactive"
-            line.ml_reason, line.ml_error = told.reason, told.error
-            line.members, line.meta_p = told.members, told.meta_p
-            line.probabilities = told.probabilities
-            line.decision = _UNDECIDED
-        yield line
+    def extend(self, said: Sequence[Member | None]) -> None:
+        """Take in what it said of the next bars, None where it was not asked."""
+        asked = [_NOT_ASKED if one is None else one for one in said] if None in said else said
+        _extend(self.p, list(map(_P_OF, asked)))
+        _extend(self.us, list(map(_US_OF, asked)))
+        _extend(self.status, [_STATUS_CODES[status] for status in map(_STATUS_OF, asked)])
 
 
 class Kind(NamedTuple):
-    """The texts of a record that take few values."""
+    """What takes few values in a record. `host_signal` is OTHER_SIGNALS where there are too many."""
 
     mode: str
     stacking: str
     reason: str
     action: str
+    size_multiplier: float
+    stop_atr: float
+    regime: str
+    host_signal: str | None
     bundle: str | None
+    challenger: str | None
     exchange: str
 
 
@@ -117,6 +96,8 @@ class SeriesRows(msgspec.Struct, frozen=True):
     length_ms: int
     open_time_ms: NDArray[np.int64]
     close: NDArray[np.float64]
+    known: Closes
+    """All closes that outcomes may be looked up in: those of the records, and stored ones between."""
     in_window: NDArray[np.bool_]
     has_probability: NDArray[np.bool_]
     reason: NDArray[np.object_]
@@ -134,8 +115,9 @@ class Columns:
 
     With a `bundle`, only those of them that it answered as champion; see `as_told_by`.
 
-    `series_code`, `open_time_ms`, `close`, `kind`, `meta_p` and every column of `probabilities` have
-    one item per bar, in the order of the log. `kind` indexes `kinds`, or is CONTEXT.
+    `series_code`, `open_time_ms`, `high`, `low`, `close`, `kind`, `meta_p`, every column of
+    `probabilities` and those of `members` have one item per bar, in the order of the log. `kind`
+    indexes `kinds`, or is CONTEXT. What a record does not say is NaN.
     """
 
     def __init__(
@@ -146,14 +128,19 @@ class Columns:
         self._now_ms = now_ms
         self._symbols = symbols
         self._codes: dict[tuple[str, str], tuple[int, int]] = {}
-        self._kind_codes: dict[tuple[str, str, str, str, str | None, str], int] = {}
+        self._kind_codes: dict[tuple[object, ...], int] = {}
+        self._codes_of_kinds: dict[Kind, int] = {}
+        self._signals: set[str | None] = {None}
+        self.kinds: list[Kind] = []
         self.series_code = array("i")
         self.open_time_ms = array("q")
+        self.high = array("d")
+        self.low = array("d")
         self.close = array("d")
         self.kind = array("i")
         self.meta_p = array("d")
         self.probabilities: dict[str, array[float]] = {}
-        self.latency_us: Answers = defaultdict(lambda: defaultdict(lambda: array("d")))
+        self.members: dict[str, MemberColumns] = {}
         self.errors: Counter[str] = Counter()
 
     @property
@@ -161,22 +148,21 @@ class Columns:
         """Symbol and timeframe by their code, those that are not wanted too."""
         return list(self._codes)
 
-    @property
-    def kinds(self) -> list[Kind]:
-        return [Kind(*texts) for texts in self._kind_codes]
-
-    def fill(self, lines: Iterable[BarLine]) -> None:
+    def fill(self, batches: Iterable[Sequence[BarLine]]) -> None:
         """Take in every bar that belongs here. Raises LogUnusable for an unknown timeframe."""
-        remaining = iter(lines)
-        # A column of a batch at a time: half the cost of a bar at a time.
-        while batch := list(islice(remaining, _BATCH_BARS)):
-            wanted = []
+        # A column of many bars at a time: a third of the cost of a bar at a time.
+        wanted: list[BarLine] = []
+        for batch in batches:
             for line in batch:
                 known = self._codes.get((line.symbol, line.timeframe)) or self._new_series(line)
                 code, newest_ms = known
                 if line.open_time_ms <= newest_ms:
                     self.series_code.append(code)
                     wanted.append(line)
+            if len(wanted) >= _AT_ONCE:
+                self._add(wanted)
+                wanted = []
+        if wanted:
             self._add(wanted)
 
     def _new_series(self, line: BarLine) -> tuple[int, int]:
@@ -187,40 +173,75 @@ class Columns:
         return known
 
     def _add(self, lines: list[BarLine]) -> None:
-        for horizon in {horizon for line in lines for horizon in line.probabilities}:
-            if horizon not in self.probabilities:
-                self.probabilities[horizon] = array("d", [_NAN]) * len(self.close)
-        for horizon, column in self.probabilities.items():
-            stated = [line.probabilities.get(horizon) for line in lines]
-            column.extend([_NAN if p is None else p for p in stated])
-        self.open_time_ms.extend([line.open_time_ms for line in lines])
-        self.close.extend([line.close for line in lines])
-        self.meta_p.extend([_NAN if line.meta_p is None else line.meta_p for line in lines])
-        kinds = [self._kind(line) for line in lines]
+        n_before = len(self.close)
+        said = [line.probabilities for line in lines]
+        for name in set().union(*said) - self.probabilities.keys():
+            self.probabilities[name] = array("d", [_NAN]) * n_before
+        for name, column in self.probabilities.items():
+            _extend(column, [one.get(name) for one in said])
+        answers = [line.members for line in lines]
+        for name in set().union(*answers) - self.members.keys():
+            self.members[name] = MemberColumns(n_before)
+        for name, member in self.members.items():
+            member.extend([one.get(name) for one in answers])
+        open_time_ms, high, low, close, meta_p = zip(*map(_NUMBERS_OF, lines), strict=True)
+        self.open_time_ms.extend(open_time_ms)
+        self.close.extend(close)
+        for column, numbers in ((self.high, high), (self.low, low), (self.meta_p, meta_p)):
+            _extend(column, numbers)
+        kinds = [
+            CONTEXT if time_ms < self._since_ms else self._kind(line)
+            for time_ms, line in zip(open_time_ms, lines, strict=True)
+        ]
         self.kind.extend(kinds)
         for line, kind in zip(lines, kinds, strict=True):
-            if kind == CONTEXT:
-                continue
-            for name, answer in line.members.items():
-                self.latency_us[name][answer.status].append(answer.us)
-            if line.ml_error is not None:
+            if line.ml_error is not None and kind != CONTEXT:
                 self._add_error(line.ml_error)
 
     def _kind(self, line: BarLine) -> int:
-        if line.open_time_ms < self._since_ms:
-            return CONTEXT
+        key = _KIND_OF(line)
+        code = self._kind_codes.get(key)
+        if code is None:
+            code = self._code_of(line)
+            if len(self._kind_codes) < _MAX_KEYS:  # a bot may tell another signal at every bar
+                self._kind_codes[key] = code
+        return code
+
+    def _code_of(self, line: BarLine) -> int:
         if self._bundle is not None and line.champion != self._bundle:
             return CONTEXT
-        kind = (
+        decision = line.decision
+        kind = Kind(
             line.mode,
             line.ml_stacking_mode,
             line.ml_reason,
-            line.decision.action,
+            decision.action,
+            decision.size_multiplier,
+            decision.stop_atr,
+            decision.regime,
+            self._signal(line.host_signal),
             line.champion,
+            None if line.challenger is None else line.challenger.bundle,
             line.flags.ML_EXCHANGE,
         )
-        return self._kind_codes.setdefault(kind, len(self._kind_codes))
+        if kind not in self._codes_of_kinds:
+            self._codes_of_kinds[kind] = len(self.kinds)
+            self.kinds.append(kind)
+        return self._codes_of_kinds[kind]
+
+    def _signal(self, text: str | None) -> str | None:
+        if text in self._signals:
+            return text
+        if len(self._signals) > _MAX_SIGNALS:
+            return OTHER_SIGNALS
+        self._signals.add(text)
+        return text
 
     def _add_error(self, text: str) -> None:
         is_kept = text in self.errors or len(self.errors) < _MAX_ERRORS
         self.errors[text if is_kept else OTHER_ERRORS] += 1
+
+
+def _extend(column: array[Any], items: Sequence[float | None]) -> None:
+    """numpy makes NaN of None, and is faster than a comparison for each."""
+    column.frombytes(np.array(items, dtype=column.typecode).tobytes())

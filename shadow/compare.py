@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow.files import day_files
-from shadow.outcomes import bar_length_ms, outcomes
+from shadow.files import day_files, day_of
+from shadow.outcomes import Closes, bar_length_ms, outcomes
 from shadow.reader import BarKey, LogReader
 from shadow.sequential import UNCLIPPED, PairEvidence, clipped, pair_evidence
 
@@ -25,6 +25,18 @@ _Floats = NDArray[np.float64]
 
 HOLE_DAYS = 3
 """So many days without a record of the pair do not end it."""
+
+
+class PairLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What decides a pair: how much worse than the champion's a challenger's Brier score may be, and
+    the e-value at which that is known. 20 is wrong in at most one of 20 cases, however often one looks.
+    """
+
+    pair_brier_margin: float = 0.005
+    pair_evidence: float = 20.0
+
+
+PAIR_LIMITS = PairLimits()
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +47,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     `evidence` judges the challenger against the champion. `watch` judges the champion against the
     challenger, on Brier scores that are not clipped, as a collapse shows in them first: for the time
     after a promotion, when the challenger is the champion before.
-    `n_damaged` is the number of faults in the stretch of the log that was read.
+    `n_damaged` is the number of faults in the stretch of the log that was read; `level` is the e-value
+    that decides.
     """
 
     challenger: str
@@ -53,6 +66,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     evidence: PairEvidence
     watch: PairEvidence
     n_damaged: int
+    level: float
 
 
 class _Challenger(msgspec.Struct, gc=False):
@@ -106,7 +120,8 @@ class _Series:
 
     def rows(self, horizon_bars: int, until_ms: int, step_ms: int) -> _Rows:
         opened = np.array(self.open_time_ms)
-        outcome = outcomes(opened, np.array(self.close), self.length_ms, horizon_bars, until_ms)
+        closes = Closes(opened, np.array(self.close))
+        outcome = outcomes(closes, closes, self.length_ms, horizon_bars, until_ms)
         challenger_p, champion_p = np.array(self.challenger_p), np.array(self.champion_p)
         known = np.isfinite(outcome.forward_return + challenger_p + champion_p)
         up = outcome.up.astype(np.float64)
@@ -157,6 +172,7 @@ def compare(
         evidence=pair_evidence(differences, bars, overlap_bars, margin, level),
         watch=pair_evidence(unclipped, bars, overlap_bars, margin, level, UNCLIPPED),
         n_damaged=reader.damage.n_total,
+        level=level,
     )
 
 
@@ -164,17 +180,17 @@ def _first_day(folder: Path, pair: _Pair, until_ms: int) -> str:
     """The first day of the pair, or the newest with a bar that had closed where it has none."""
     oldest: str | None = None
     for path in reversed(day_files(folder)):
-        if oldest is not None and path.stem < _days_before(oldest, HOLE_DAYS + 1):
+        if oldest is not None and day_of(path) < _days_before(oldest, HOLE_DAYS + 1):
             break
         in_time, is_of_pair = False, False
-        for line in LogReader(folder, _PairLine, path.stem, path.stem):
+        for line in LogReader(folder, _PairLine, day_of(path), day_of(path)):
             if _has_closed(line, until_ms):
                 in_time = True
                 is_of_pair = pair.holds(line)
                 if is_of_pair:
                     break
         if is_of_pair or (in_time and oldest is None):
-            oldest = path.stem
+            oldest = day_of(path)
     return oldest or "9999-99-99"
 
 

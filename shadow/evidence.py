@@ -6,20 +6,19 @@ No verdicts here: `shadow.checklist` holds the limits.
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow.columns import CONTEXT, Columns, Kind
+from shadow.columns import ABSENT, CONTEXT, STATUSES, Columns, Kind
 from shadow.coverage import Coverage
 from shadow.files import utc_text
 from shadow.reader import Damage
-from shadow.skill import HorizonFigures, measure_horizon
+from shadow.skill import HorizonFigures, Pool, measure_horizon, pool_horizon
 from shadow.window import Window
 
 _HOUR_MS = 3_600_000
@@ -35,6 +34,7 @@ class MemberFigures(msgspec.Struct, frozen=True):
     normal_rate: float
     statuses: dict[str, int]
     latency_us_p50: float
+    latency_us_p90: float
     latency_us_p99: float
 
 
@@ -47,7 +47,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     since: str
     now: str
-    days: int
+    days: float
     simulated: bool
     bars_expected: int
     bars_recorded: int
@@ -76,7 +76,18 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 def weigh(window: Window) -> Evidence:
     """Count what the window holds, and look up what came of it."""
-    kinds = _kinds(window.columns)
+    return weigh_pools(window, pools_of(window))
+
+
+def pools_of(window: Window) -> Iterator[tuple[str, Pool]]:
+    """What came of the probabilities, a horizon at a time: of a million rows each takes 50 MB."""
+    for name, column in sorted(window.columns.probabilities.items(), key=lambda item: int(item[0])):
+        yield name, pool_horizon(window.rows, np.array(column), int(name), window.now_ms)
+
+
+def weigh_pools(window: Window, pools: Iterable[tuple[str, Pool]]) -> Evidence:
+    """As `weigh`, for who wants to see `pools`, which are those of the window, pass by."""
+    kinds = kinds_of(window.columns)
     inactive = _counted(kinds, "reason", lambda kind: kind.stacking != "active")
     coverage = window.coverage
     n_expected = sum(series.bars_expected for series in coverage)
@@ -94,9 +105,7 @@ def weigh(window: Window) -> Evidence:
         holes=_summed(series.holes for series in coverage),
         stacking_activation=_share(n_recorded - sum(inactive.values()), n_recorded),
         inactive_reasons=inactive,
-        members={
-            name: _figures(answers) for name, answers in sorted(window.columns.latency_us.items())
-        },
+        members=_members(window.columns),
         errors=dict(window.columns.errors.most_common()),
         hours_in_shadow=_hours_in_shadow(window),
         share_within_middle=_share_within_middle(window.columns),
@@ -104,14 +113,14 @@ def weigh(window: Window) -> Evidence:
         decisions=_counted(kinds, "action"),
         bundles=_counted(kinds, "bundle"),
         symbols=coverage,
-        outcomes=_outcomes(window),
+        outcomes={name: measure_horizon(pool) for name, pool in pools},
         damage=window.damage,
         n_repairs=window.n_repairs,
         n_revisions=window.n_revisions,
     )
 
 
-def _kinds(columns: Columns) -> dict[Kind, int]:
+def kinds_of(columns: Columns) -> dict[Kind, int]:
     """How many bars of the window each combination of texts has."""
     kind = np.array(columns.kind)
     counts = np.bincount(kind[kind >= 0], minlength=len(columns.kinds))
@@ -138,12 +147,25 @@ def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(total.most_common())
 
 
-def _figures(latency_us: Mapping[str, array[float]]) -> MemberFigures:
-    """`latency_us`: one item per answer, by status."""
-    statuses = Counter({status: len(answers) for status, answers in latency_us.items()})
-    p50, p99 = np.percentile(np.concatenate(list(latency_us.values())), (50, 99)).tolist()
-    n = statuses.total()
-    return MemberFigures(n, _share(statuses["ok"], n), dict(statuses.most_common()), p50, p99)
+def _members(columns: Columns) -> dict[str, MemberFigures]:
+    """Those that answered in the window, by name."""
+    in_window = np.array(columns.kind) != CONTEXT
+    figures = {}
+    for name, member in sorted(columns.members.items()):
+        status = np.array(member.status)
+        answered = in_window & (status != ABSENT)
+        if answered.any():
+            figures[name] = _figures(status[answered], np.array(member.us)[answered])
+    return figures
+
+
+def _figures(status: NDArray[np.int8], latency_us: NDArray[np.float32]) -> MemberFigures:
+    """`status` (n,) and `latency_us` (n,) of one member's answers."""
+    counts = np.bincount(status, minlength=len(STATUSES)).tolist()
+    by_status = Counter({name: n for name, n in zip(STATUSES, counts, strict=True) if n})
+    percentiles = np.percentile(latency_us, (50, 90, 99)).tolist()
+    normal_rate = _share(by_status["ok"], status.size)
+    return MemberFigures(status.size, normal_rate, dict(by_status.most_common()), *percentiles)
 
 
 def _hours_in_shadow(window: Window) -> float:
@@ -167,13 +189,6 @@ def _share_within_middle(columns: Columns) -> float:
     p = p[np.isfinite(p) & (np.array(columns.kind) != CONTEXT)]
     low, high = _MIDDLE
     return _share(int(np.count_nonzero((p >= low) & (p <= high))), p.size)
-
-
-def _outcomes(window: Window) -> dict[str, HorizonFigures]:
-    return {
-        name: measure_horizon(window.rows, np.array(column), int(name), window.now_ms)
-        for name, column in sorted(window.columns.probabilities.items(), key=lambda item: int(item[0]))
-    }
 
 
 def _share(part: int, whole: int) -> float:

@@ -1,13 +1,14 @@
 """What happened after a recorded bar?
 
-The closes come from the records themselves, as they were seen. An outcome that is not there yet waits;
-one whose bar was never recorded stays unknown. Nothing is filled in.
+The closes come from the records themselves, as they were seen, and from a store where no record stands.
+An outcome that is not there yet waits; one whose close nobody has stays unknown. Nothing is made up.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class Outcomes:
     """What followed the n bars of one series over one horizon; every array is (n,).
 
     `forward_return` is NaN and `up` False where the outcome is not known. `waiting`: the horizon has
-    not passed; `missing`: it has, and the bar at its end was not recorded.
+    not passed; `missing`: it has, and the close at its end is not known.
     """
 
     forward_return: NDArray[np.float64]
@@ -41,32 +42,28 @@ def bar_length_ms(timeframe: str) -> int:
     return int(match[1]) * _UNIT_MS[match[2]]
 
 
-def close_at(
-    open_time_ms: NDArray[np.int64], close: NDArray[np.float64], shift_ms: int
-) -> NDArray[np.float64]:
-    """For each of n bars the close of the one that opened `shift_ms` later, NaN where there is none.
+class Closes(NamedTuple):
+    """Closes of one series: `open_time_ms` (n,) of their bars, strictly rising, and `close` (n,)."""
 
-    `open_time_ms` (n,) strictly rising; `close` (n,); a negative shift looks back.
+    open_time_ms: NDArray[np.int64]
+    close: NDArray[np.float64]
+
+    def at(self, open_time_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The close of each bar that opened at `open_time_ms` (m,), NaN where none is known."""
+        if self.open_time_ms.size == 0:
+            return np.full(open_time_ms.size, np.nan)
+        at = np.searchsorted(self.open_time_ms, open_time_ms)
+        at = np.minimum(at, self.open_time_ms.size - 1)
+        return np.where(self.open_time_ms[at] == open_time_ms, self.close[at], np.nan)
+
+
+def outcomes(bars: Closes, known: Closes, length_ms: int, horizon_bars: int, now_ms: int) -> Outcomes:
+    """What followed each of `bars` `horizon_bars` later, looked up in `known`, as far as it is known at
+    `now_ms`.
+
+    "Up" is a close above that of the bar itself; an equal one is not.
     """
-    if open_time_ms.size == 0:
-        return np.empty(0)
-    wanted = open_time_ms + shift_ms
-    at = np.minimum(np.searchsorted(open_time_ms, wanted), open_time_ms.size - 1)
-    return np.where(open_time_ms[at] == wanted, close[at], np.nan)
-
-
-def outcomes(
-    open_time_ms: NDArray[np.int64],
-    close: NDArray[np.float64],
-    length_ms: int,
-    horizon_bars: int,
-    now_ms: int,
-) -> Outcomes:
-    """The outcomes of one series `horizon_bars` later, as far as they are known at `now_ms`.
-
-    Arguments as in `close_at`. "Up" is a close above that of the bar itself; an equal one is not.
-    """
-    later = close_at(open_time_ms, close, horizon_bars * length_ms)
-    waiting = open_time_ms + (horizon_bars + 1) * length_ms > now_ms
+    later = known.at(bars.open_time_ms + horizon_bars * length_ms)
+    waiting = bars.open_time_ms + (horizon_bars + 1) * length_ms > now_ms
     later[waiting] = np.nan
-    return Outcomes(later / close - 1.0, later > close, waiting, ~waiting & np.isnan(later))
+    return Outcomes(later / bars.close - 1.0, later > bars.close, waiting, ~waiting & np.isnan(later))

@@ -10,8 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow.columns import SeriesRows
-from shadow.outcomes import close_at, outcomes
-from shadow.statistics import auc, auc_interval, brier, rank_ic
+from shadow.outcomes import Closes, outcomes
+from shadow.statistics import (
+    Quantile,
+    ReliabilityBin,
+    auc,
+    auc_interval,
+    brier,
+    ic,
+    quantiles,
+    rank_ic,
+    reliability_curve,
+)
 
 BRIER_OF_ONE_HALF = 0.25
 PRIMARY_HORIZON = "5"
@@ -21,33 +31,47 @@ PRIMARY_HORIZON = "5"
 class HorizonFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The probabilities of one horizon against their outcomes; NaN where `reason` says why not.
 
-    `n` bars have a probability and an outcome; for `n_waiting` the horizon has not passed, for
-    `n_missing` no record stands at its end. Beside the model stand the Brier score of a constant 0.5,
-    the share of "up", and the AUC of the naive rule "minus the return over the past horizon" on the
-    `n_reversal_rule` bars that have such a past.
+    `n` bars have a probability and an outcome, of which `n_stored` come from a store; for `n_waiting`
+    the horizon has not passed, for `n_missing` nobody knows the close at its end. Beside the model
+    stand the Brier score of a constant 0.5, the share of "up", and the AUC of the naive rule "minus the
+    return over the past horizon" on the `n_reversal_rule` bars that have such a past.
     """
 
     n: int
     n_effective: float
     n_waiting: int
     n_missing: int
+    n_stored: int
     auc: float
     auc_low: float
     auc_high: float
     p_value_no_skill: float
+    ic: float
+    ic_t: float
     rank_ic: float
     rank_ic_t: float
     brier: float
     brier_constant: float
+    brier_reliability: float
+    brier_resolution: float
+    brier_uncertainty: float
     up_share: float
     reversal_rule_auc: float
     n_reversal_rule: int
+    quantiles: list[Quantile]
+    reliability_curve: list[ReliabilityBin]
     reason: str | None
 
 
-class _Pool(NamedTuple):
-    """Rows of all series with a probability and a known outcome, each (n,); how many have none."""
+class Pool(NamedTuple):
+    """Rows of all series with a probability and a known outcome, by rising `p`; every array is (n,).
 
+    `row` is where they stand in the columns; `n_waiting` and `n_missing` rows have no outcome yet, and
+    none at all. `overlap_bars` is the longest label in steps of the shortest bar, which `bar_number`
+    counts: with several timeframes that bounds every overlap.
+    """
+
+    row: NDArray[np.int64]
     p: NDArray[np.float64]
     forward_return: NDArray[np.float64]
     up: NDArray[np.bool_]
@@ -55,63 +79,86 @@ class _Pool(NamedTuple):
     bar_number: NDArray[np.int64]
     n_waiting: int
     n_missing: int
+    n_stored: int
+    overlap_bars: int
 
 
-def measure_horizon(
+def pool_horizon(
     series: Sequence[SeriesRows], p: NDArray[np.float64], horizon_bars: int, now_ms: int
-) -> HorizonFigures:
-    """Pool the series of the window over one horizon. `p` is the whole column of that horizon."""
+) -> Pool:
+    """The rows of the window over one horizon. `p` is the whole column of that horizon."""
     step_ms = min(rows.length_ms for rows in series)
-    pool = _pool(series, p, horizon_bars, now_ms, step_ms)
-    # With several timeframes, the longest label in steps of the shortest bar bounds every overlap.
-    overlap_bars = horizon_bars * max(rows.length_ms for rows in series) // step_ms
-    area = auc_interval(pool.p, pool.up, overlap_bars, pool.bar_number)
-    rank = rank_ic(pool.p, pool.forward_return, overlap_bars, pool.bar_number)
-    has_past = np.isfinite(pool.past_return)
-    return HorizonFigures(
-        n=pool.p.size,
-        n_effective=area.n_effective,
-        n_waiting=pool.n_waiting,
-        n_missing=pool.n_missing,
-        auc=area.estimate,
-        auc_low=area.low,
-        auc_high=area.high,
-        p_value_no_skill=area.p_value_no_skill,
-        rank_ic=rank.estimate,
-        rank_ic_t=rank.t,
-        brier=brier(pool.p, pool.up).score,
-        brier_constant=BRIER_OF_ONE_HALF,
-        up_share=float(pool.up.mean()) if pool.up.size else float("nan"),
-        reversal_rule_auc=auc(-pool.past_return[has_past], pool.up[has_past]),
-        n_reversal_rule=int(np.count_nonzero(has_past)),
-        reason=area.reason,
-    )
-
-
-def _pool(
-    series: Sequence[SeriesRows],
-    p: NDArray[np.float64],
-    horizon_bars: int,
-    now_ms: int,
-    step_ms: int,
-) -> _Pool:
     parts = []
-    n_waiting = n_missing = 0
+    n_waiting = n_missing = n_stored = 0
     for rows in series:
-        outcome = outcomes(rows.open_time_ms, rows.close, rows.length_ms, horizon_bars, now_ms)
-        past_close = close_at(rows.open_time_ms, rows.close, -horizon_bars * rows.length_ms)
+        recorded = Closes(rows.open_time_ms, rows.close)
+        outcome = outcomes(recorded, rows.known, rows.length_ms, horizon_bars, now_ms)
+        past_close = rows.known.at(rows.open_time_ms - horizon_bars * rows.length_ms)
         own = p[rows.row]
         has_p = rows.in_window & np.isfinite(own)
+        known = has_p & np.isfinite(outcome.forward_return)
+        end_ms = rows.open_time_ms[known] + horizon_bars * rows.length_ms
         n_waiting += int(np.count_nonzero(has_p & outcome.waiting))
         n_missing += int(np.count_nonzero(has_p & outcome.missing))
+        n_stored += int(np.count_nonzero(np.isnan(recorded.at(end_ms))))
         columns = (
+            rows.row,
             own,
             outcome.forward_return,
             outcome.up,
             rows.close / past_close - 1.0,
             rows.open_time_ms // step_ms,
         )
-        known = has_p & np.isfinite(outcome.forward_return)
         parts.append([column[known] for column in columns])
-    p, forward_return, up, past_return, bar_number = map(np.concatenate, zip(*parts, strict=True))
-    return _Pool(p, forward_return, up, past_return, bar_number, n_waiting, n_missing)
+    overlap_bars = horizon_bars * max(rows.length_ms for rows in series) // step_ms
+    whole = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    by_p = np.argsort(whole[1], kind="stable")
+    row, own, forward_return, up, past_return, bar_number = (column[by_p] for column in whole)
+    return Pool(
+        row=row,
+        p=own,
+        forward_return=forward_return,
+        up=up,
+        past_return=past_return,
+        bar_number=bar_number,
+        n_waiting=n_waiting,
+        n_missing=n_missing,
+        n_stored=n_stored,
+        overlap_bars=overlap_bars,
+    )
+
+
+def measure_horizon(pool: Pool) -> HorizonFigures:
+    """What the probabilities of one horizon were worth."""
+    place = pool.overlap_bars, pool.bar_number
+    area = auc_interval(pool.p, pool.up, *place)
+    linear = ic(pool.p, pool.forward_return, *place)
+    rank = rank_ic(pool.p, pool.forward_return, *place)
+    squared = brier(pool.p, pool.up)
+    has_past = np.isfinite(pool.past_return)
+    return HorizonFigures(
+        n=pool.p.size,
+        n_effective=area.n_effective,
+        n_waiting=pool.n_waiting,
+        n_missing=pool.n_missing,
+        n_stored=pool.n_stored,
+        auc=area.estimate,
+        auc_low=area.low,
+        auc_high=area.high,
+        p_value_no_skill=area.p_value_no_skill,
+        ic=linear.estimate,
+        ic_t=linear.t,
+        rank_ic=rank.estimate,
+        rank_ic_t=rank.t,
+        brier=squared.score,
+        brier_constant=BRIER_OF_ONE_HALF,
+        brier_reliability=squared.reliability,
+        brier_resolution=squared.resolution,
+        brier_uncertainty=squared.uncertainty,
+        up_share=float(pool.up.mean()) if pool.up.size else float("nan"),
+        reversal_rule_auc=auc(-pool.past_return[has_past], pool.up[has_past]),
+        n_reversal_rule=int(np.count_nonzero(has_past)),
+        quantiles=list(quantiles(pool.p, pool.forward_return, pool.up, *place)),
+        reliability_curve=list(reliability_curve(pool.p, pool.up, *place)),
+        reason=area.reason,
+    )

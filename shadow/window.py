@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from shadow.columns import CONTEXT, BarLine, BothLine, Columns, SeriesRows, as_told_by
+from shadow.bar_line import BarLine, BothLine, as_told_by
+from shadow.columns import CONTEXT, Columns, SeriesRows
 from shadow.coverage import Coverage, measure_coverage
-from shadow.files import day_files, utc_text
-from shadow.outcomes import bar_length_ms
+from shadow.files import day_files, day_of, utc_text
+from shadow.outcomes import Closes, bar_length_ms
 from shadow.reader import BarKey, Damage, LogReader
+from shadow.stored_closes import StoredCloses
 
 _DAY_MS = 86_400_000
 
@@ -27,7 +29,7 @@ class Window(msgspec.Struct, frozen=True):
 
     since_ms: int
     now_ms: int
-    days: int
+    days: float
     columns: Columns
     rows: list[SeriesRows]
     coverage: list[Coverage]
@@ -39,29 +41,30 @@ class Window(msgspec.Struct, frozen=True):
 def read_window(
     folder: Path,
     now_ms: int,
-    days: int,
+    days: float,
     symbols: frozenset[str] = frozenset(),
     bundle: str | None = None,
+    store: StoredCloses | None = None,
 ) -> Window:
-    """Read the `days` before `now_ms`; an empty `symbols` means all.
+    """Read the `days` before `now_ms`; an empty `symbols` means all. A `store` fills in closes.
 
     Without a `bundle`, what the champions said. With the id of one, what that bundle said, as champion
     or as challenger; the window then begins no earlier than the first bar on which it was either, and
     is empty where there is none.
     Raises OSError where a file can not be read, LogUnusable where a record holds no timeframe.
     """
-    since_ms = now_ms - days * _DAY_MS
+    since_ms = now_ms - round(days * _DAY_MS)
     first_day = _first_day(folder, utc_text(since_ms)[:10])
     columns = Columns(since_ms, now_ms, symbols, bundle)
     # No last day: after a clock ran ahead, the bars of today lie in the file of a day to come.
     reader: LogReader[BarLine] | LogReader[BothLine]
     if bundle is None:
         reader = LogReader(folder, BarLine, since_day=first_day)
-        columns.fill(reader)
+        columns.fill(reader.batches())
     else:
         reader = LogReader(folder, BothLine, since_day=first_day)
-        columns.fill(as_told_by(bundle, reader))
-    rows = _rows_of_series(columns)
+        columns.fill(as_told_by(bundle, lines) for lines in reader.batches())
+    rows = _rows_of_series(columns, now_ms, store)
     if bundle is not None:
         since_ms = min(
             (int(one.open_time_ms[one.in_window][0]) for one in rows if one.in_window.any()),
@@ -86,7 +89,7 @@ def replayed_until(folder: Path) -> int | None:
     A replay's clock is that of its bars, so its "now" is where it stopped.
     """
     for path in reversed(day_files(folder)):
-        newest = deque(LogReader(folder, BarLine, path.stem, path.stem), maxlen=1)
+        newest = deque(LogReader(folder, BarLine, day_of(path), day_of(path)), maxlen=1)
         if newest:
             closed_ms = newest[0].open_time_ms + bar_length_ms(newest[0].timeframe)
             return closed_ms if newest[0].flags.ML_SOURCE == "replay" else None
@@ -95,11 +98,11 @@ def replayed_until(folder: Path) -> int | None:
 
 def _first_day(folder: Path, since_day: str) -> str:
     """The newest file before the window is read too: it tells what was followed, and earlier closes."""
-    earlier = [path.stem for path in day_files(folder) if path.stem < since_day]
+    earlier = [day_of(path) for path in day_files(folder) if day_of(path) < since_day]
     return earlier[-1] if earlier else since_day
 
 
-def _rows_of_series(columns: Columns) -> list[SeriesRows]:
+def _rows_of_series(columns: Columns, now_ms: int, store: StoredCloses | None) -> list[SeriesRows]:
     """The series that have a bar, by symbol and timeframe, each in time order."""
     code, kind = np.array(columns.series_code), np.array(columns.kind)
     open_time_ms, close = np.array(columns.open_time_ms), np.array(columns.close)
@@ -112,12 +115,18 @@ def _rows_of_series(columns: Columns) -> list[SeriesRows]:
     for at, (symbol, timeframe) in enumerate(columns.series):
         row = order[bounds[at] : bounds[at + 1]]
         if row.size:
+            length_ms = bar_length_ms(timeframe)
+            recorded = Closes(open_time_ms[row], close[row])
+            known = recorded
+            if store is not None:
+                known = store.complete(symbol, timeframe, recorded, now_ms - length_ms)
             rows = SeriesRows(
                 symbol=symbol,
                 timeframe=timeframe,
-                length_ms=bar_length_ms(timeframe),
-                open_time_ms=open_time_ms[row],
-                close=close[row],
+                length_ms=length_ms,
+                open_time_ms=recorded.open_time_ms,
+                close=recorded.close,
+                known=known,
                 in_window=kind[row] != CONTEXT,
                 has_probability=has_probability[row],
                 reason=reason[kind[row]],
@@ -144,10 +153,10 @@ def _coverage(
 def _recorded_before(folder: Path, day: str, wanted: set[tuple[str, str]]) -> set[tuple[str, str]]:
     """Which of the series have a record in a file before `day`; reads no more files than it must."""
     missing = set(wanted)
-    earlier = [path for path in day_files(folder) if path.stem < day]
+    earlier = [path for path in day_files(folder) if day_of(path) < day]
     while missing and earlier:
         path = earlier.pop()
-        reader = LogReader(folder, BarKey, path.stem, path.stem)
+        reader = LogReader(folder, BarKey, day_of(path), day_of(path))
         deque(reader, maxlen=0)
         missing -= reader.newest_open_ms.keys()
     return wanted - missing

@@ -31,11 +31,11 @@ class LiveMemory(msgspec.Struct, frozen=True):
 
 
 class ReportRun(msgspec.Struct, frozen=True):
-    """Reading and weighing a window of records in a fresh process."""
+    """Reading a window of records and finding all that the report says, in a fresh process."""
 
     n_bars: int
     read_s: float
-    weigh_s: float
+    find_s: float
     peak_mib: float
 
 
@@ -85,14 +85,14 @@ def _live(root: str, bundle: str, n_symbols: str) -> LiveMemory:
 
 
 def _report(folder: str, now_ms: str, days: str) -> ReportRun:
-    from shadow.evidence import weigh
+    from shadow.findings import Terms, find
     from shadow.window import read_window
 
     started = time.perf_counter()
     window = read_window(Path(folder), int(now_ms), int(days))
     read_s = time.perf_counter() - started
     started = time.perf_counter()
-    evidence = weigh(window)
+    evidence = find(Path(folder), window, Terms(Path(folder) / "models")).evidence
     return ReportRun(evidence.bars_recorded, read_s, time.perf_counter() - started, _peak_mib())
 
 

@@ -173,10 +173,11 @@ def test_a_day_in_shadow_is_asked_for(healthy):
     assert _verdicts(replace(healthy, hours_in_shadow=24.0))["hours_in_shadow"] == "pass"
 
 
-def test_one_error_or_one_damaged_line_fails(healthy):
+def test_one_error_fails_and_one_damaged_line_leaves_too_little_evidence(healthy):
     assert _verdicts(replace(healthy, errors={"it broke": 1}))["errors"] == "fail"
     for field in Damage.__struct_fields__:
-        assert _verdicts(replace(healthy, damage=Damage(**{field: 1})))["damage"] == "fail"
+        verdicts = _verdicts(replace(healthy, damage=Damage(**{field: 1})))
+        assert verdicts["damage"] == "not enough evidence"
 
 
 @pytest.mark.parametrize(
