@@ -2,174 +2,110 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
+from collections.abc import Mapping
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shadow.checklist import Check, Luck
-from shadow.coverage import Coverage
-from shadow.evidence import Evidence, MemberFigures
-from shadow.skill import HorizonFigures
+from shadow import tables
+from shadow.checklist import Check
+from shadow.evidence import Evidence
+from shadow.findings import Findings
+from shadow.texts import minute, plain
+from shadow.words import WORDS, Language, check_sentence, luck_sentence
 
 _MARKS = {
     "pass": Text("✓", "green"),
     "fail": Text("✗", "bold red"),
     "not enough evidence": Text("?", "yellow"),
 }
-_VERDICTS = {
-    True: Text("READY: every check passes. Whether it has skill stands below.", "bold green"),
-    False: Text("NOT READY: at least one check fails.", "bold red"),
-    None: Text("NOT ENOUGH EVIDENCE to say whether it is ready.", "bold yellow"),
-}
-_READING_AID = "Reversal: the naive rule that a move turns back. A constant 0.5: Brier 0.25."
-_MAX_SYMBOLS = 8
+_STYLES = {True: "bold green", False: "bold red", None: "bold yellow"}
 _MAX_REASONS = 5
 
 
-def render(
-    folder: Path,
-    evidence: Evidence,
-    checks: list[Check],
-    ready: bool | None,
-    chance: Luck,
-    console: Console | None = None,
-) -> None:
-    """Print the report; `folder` is named in its head."""
+def render(findings: Findings, language: Language, console: Console | None = None) -> None:
+    """Print the report."""
     console = console or Console(highlight=False)
+    for part in _parts(findings, language):
+        console.print(part)
+
+
+def _parts(findings: Findings, language: Language) -> list[RenderableType]:
+    words, evidence = WORDS[language], findings.evidence
+    parts: list[RenderableType] = []
     if evidence.simulated:
-        console.print(
-            Text(" SIMULATED MARKET: these bars are made up, no figure below is real. ", "bold reverse")
+        parts.append(Text(words["simulated"], "bold reverse"))
+    folder, now = plain(findings.folder), minute(evidence.now)
+    parts += [
+        Text(words["title"].format(folder=folder, days=evidence.days, now=now), "bold"),
+        Text(words[f"verdict.{findings.ready}"], _STYLES[findings.ready]),
+        _checks(findings.checklist, words, language),
+    ]
+    if evidence.bars_recorded:
+        parts += _story(findings, words)
+        parts.append(
+            Text(f"{words['luck']} ", "bold").append(
+                luck_sentence(findings.luck, evidence, language), "not bold"
+            )
         )
-    console.print(
-        Text(f"Shadow report of {folder}: {evidence.days} days to {_minute(evidence.now)}", "bold")
-    )
-    console.print(_VERDICTS[ready])
-    console.print(_checks_table(checks))
-    if not evidence.bars_recorded:
-        console.print(_nothing_recorded(evidence))
-        return
-    console.print(_coverage_table(evidence.symbols))
-    for line in _reason_lines(evidence):
-        console.print(line)
+    else:
+        parts.append(Text(words["stopped" if evidence.symbols else "empty"]))
+    if findings.changed_limits:
+        said = ", ".join(f"{name} {change}" for name, change in findings.changed_limits.items())
+        parts.append(Text(f"{words['limits']}: {said}"))
+    return parts
+
+
+def _story(findings: Findings, words: Mapping[str, str]) -> list[RenderableType]:
+    evidence = findings.evidence
+    parts: list[RenderableType] = [tables.coverage(evidence.symbols, words)]
+    parts += _reasons(evidence, words)
     if evidence.members:
-        console.print(_members_table(evidence.members))
+        parts.append(tables.members(evidence.members, words))
     if evidence.outcomes:
-        console.print(_outcomes_table(evidence.outcomes))
-        console.print(Text(_READING_AID, "dim"))
-    console.print(Text("Could it be luck? ", "bold").append(chance.says, "not bold"))
+        parts += tables.outcomes(evidence.outcomes, words)
+    if findings.contributions:
+        parts += tables.contributions(findings.contributions, words)
+    if findings.agreement is not None:
+        parts += tables.agreement(findings.agreement, words)
+    parts += tables.trading(findings.trading, words)
+    if findings.comparison is not None:
+        parts += tables.comparison(findings.comparison, words)
+    parts.append(tables.drift(findings.drift, words))
+    return parts
 
 
-def _checks_table(checks: list[Check]) -> Table:
-    table = Table.grid(padding=(0, 1))
+def _checks(checks: list[Check], words: Mapping[str, str], language: Language) -> Table:
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    table.add_column("")
+    table.add_column(words["checklist"])
+    table.add_column(words["value"], justify="right", no_wrap=True)
+    table.add_column(words["limit"], justify="right", no_wrap=True)
     for check in checks:
-        table.add_row(_MARKS[check.verdict], _plain(check.says))
+        sentence = plain(check_sentence(check, language))
+        table.add_row(_MARKS[check.verdict], sentence, *tables.value_and_limit(check))
     return table
 
 
-def _nothing_recorded(evidence: Evidence) -> Text:
-    if evidence.symbols:
-        return Text("Records stop before this window. Is the plugin running? `python -m plugin status`")
-    return Text(
-        "No bar is recorded yet. Start the plugin, or name another folder by --dir or an end by --now."
-    )
-
-
-def _coverage_table(symbols: list[Coverage]) -> Table:
-    table = _table("Bars", "expected", "recorded", "with p", "coverage")
-    worst_first = sorted(symbols, key=lambda series: series.coverage)
-    for series in worst_first[:_MAX_SYMBOLS]:
-        table.add_row(
-            _plain(f"{series.symbol} {series.timeframe}"),
-            str(series.bars_expected),
-            str(series.bars_recorded),
-            str(series.bars_with_probability),
-            _percent(series.coverage),
-        )
-    if len(symbols) > _MAX_SYMBOLS:
-        table.add_row(f"{len(symbols) - _MAX_SYMBOLS} better ones")
-    return table
-
-
-def _reason_lines(evidence: Evidence) -> list[Text]:
+def _reasons(evidence: Evidence, words: Mapping[str, str]) -> list[Text]:
     counts = {
-        "Bars without a probability": evidence.holes,
-        "Stacking inactive": evidence.inactive_reasons,
-        "Errors": evidence.errors,
-        "Decisions": evidence.decisions,
-        "Bundles": evidence.bundles,
+        "holes": evidence.holes,
+        "inactive": evidence.inactive_reasons,
+        "errors": evidence.errors,
+        "decisions": evidence.decisions,
+        "bundles": evidence.bundles,
     }
-    lines = [Text(f"{title}: ").append(_listed(items)) for title, items in counts.items() if items]
+    lines = [Text(f"{words[key]}: {listed(items, words)}") for key, items in counts.items() if items]
     damage = {name: n for name, n in evidence.damage.counts().items() if n}
     if damage:
-        lines.append(Text("Damage: ", "red").append(_listed(damage)))
+        lines.append(Text(f"{words['damage']}: ", "red").append(listed(damage, words)))
     return lines
 
 
-def _members_table(members: dict[str, MemberFigures]) -> Table:
-    table = _table("Members", "normal", "p50 us", "p99 us", "not normal")
-    for name, member in members.items():
-        odd = {status: n for status, n in member.statuses.items() if status != "ok"}
-        table.add_row(
-            _plain(name),
-            _percent(member.normal_rate),
-            f"{member.latency_us_p50:.0f}",
-            f"{member.latency_us_p99:.0f}",
-            _listed(odd) if odd else Text("-"),
-        )
-    return table
-
-
-def _outcomes_table(outcomes: dict[str, HorizonFigures]) -> Table:
-    table = _table("Ahead", "n (worth)", "AUC, 95 %", "reversal", "rank IC (t)", "Brier")
-    for horizon, figures in outcomes.items():
-        interval = f"{_figure(figures.auc)} [{_figure(figures.auc_low)}, {_figure(figures.auc_high)}]"
-        table.add_row(
-            horizon,
-            f"{_short(figures.n)} ({_short(figures.n_effective)})",
-            interval if figures.reason is None else Text("too little to tell", "dim"),
-            _figure(figures.reversal_rule_auc),
-            f"{_figure(figures.rank_ic)} ({_figure(figures.rank_ic_t, 1)})",
-            _figure(figures.brier),
-        )
-    return table
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
-    table.add_column(headings[0])
-    for heading in headings[1:]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
-def _listed(counts: dict[str, int]) -> Text:
-    shown = [f"{_plain(name)} {n}" for name, n in list(counts.items())[:_MAX_REASONS]]
+def listed(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
+    """The most frequent ones, and how many more there are."""
+    shown = [f"{plain(name)} {n}" for name, n in list(counts.items())[:_MAX_REASONS]]
     if len(counts) > _MAX_REASONS:
-        shown.append(f"and {len(counts) - _MAX_REASONS} more")
-    return Text(", ".join(shown))
-
-
-def _plain(text: str) -> Text:
-    """Texts come from the log: no markup, and nothing that moves the cursor."""
-    return Text("".join(letter if letter.isprintable() else "·" for letter in text))
-
-
-def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{share:.1%}"
-
-
-def _figure(value: float, digits: int = 3) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _short(n: float) -> str:
-    if math.isnan(n):
-        return "-"
-    return f"{n:.0f}" if n < 100_000 else f"{n / 1000:.0f}k"
-
-
-def _minute(utc: str) -> str:
-    return f"{utc[:10]} {utc[11:16]} UTC"
+        shown.append(words["and_more"].format(n=len(counts) - _MAX_REASONS))
+    return ", ".join(shown)

@@ -11,27 +11,23 @@ import importlib.util
 import os
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from shadow.errors import LogUnusable, ShadowgateError
+from shadow.report_options import parser
+
+if TYPE_CHECKING:
+    from shadow.findings import Findings, Terms
+    from shadow.window import Window
 
 READY, NOT_READY, WRONG_USE, NOT_ENOUGH_EVIDENCE = 0, 1, 2, 3
-_EXAMPLES = """examples:
-  python -m shadow.report --days 2
-  python -m shadow.report --days 14 --symbol BTC/USDT --json
-  python -m shadow.report --days 7 --now 2025-06-30T00:00:00Z
-
-exit codes: 0 ready to go live, 1 not ready, 2 wrong use, 3 not enough evidence
-"""
-_EARLIEST_MS = 1_230_768_000_000  # 2009: seconds read as milliseconds lie before
-_MAX_DAYS = 3650
+_DAY_MS = 86_400_000
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the report of `arguments`, by default those of the command line; the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser(__doc__).parse_args(arguments)
     try:
         if importlib.util.find_spec("scipy") is None:
             raise LogUnusable(
@@ -47,15 +43,30 @@ def _report(options: argparse.Namespace) -> int:
     # One thread: the report runs beside a live process, whose latency suffers from busy cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Imported here because scipy belongs to an extra, and --help should not wait for it.
-    from shadow.checklist import LIMITS, checklist, is_ready, luck
-    from shadow.evidence import weigh
-    from shadow.limits_file import changed_by, changed_limits, read_limits_file
-    from shadow.rendering import render
+    from shadow.findings import find
+
+    terms = _terms(options)
+    window = _window(options)
+    _check_symbols(options.symbol, {symbol for symbol, _ in window.columns.series})
+    findings = find(options.dir, window, terms)
+    _show(options, findings, window)
+    return {True: READY, False: NOT_READY, None: NOT_ENOUGH_EVIDENCE}[findings.ready]
+
+
+def _terms(options: argparse.Namespace) -> Terms:
+    from shadow.counterfactual import Costs
+    from shadow.findings import Terms
+    from shadow.report_limits import read_report_limits
+
+    limits = read_report_limits(options.limits)
+    costs = Costs(fee_bps=options.fee_bps, slippage_bps=options.slippage_bps)
+    return Terms(options.models, options.min_bars, limits.checklist, limits.pair, limits.changed, costs)
+
+
+def _window(options: argparse.Namespace) -> Window:
+    from shadow.stored_closes import StoredCloses
     from shadow.window import read_window
 
-    file = read_limits_file(options.limits)
-    limits = changed_by(LIMITS, file.tables.get("shadow", {}), file, "shadow.")
-    changed = changed_limits(limits, LIMITS, "shadow.")
     folder: Path = options.dir
     if not folder.is_dir():
         raise LogUnusable(
@@ -63,34 +74,46 @@ def _report(options: argparse.Namespace) -> int:
             "none there",
             "start the plugin or name one by --dir",
         )
-    window = read_window(folder, _now_ms(options, folder), options.days, frozenset(options.symbol))
-    _check_symbols(options.symbol, {symbol for symbol, _ in window.columns.series})
-    evidence = weigh(window)
-    checks = checklist(evidence, options.min_bars, limits)
-    ready = is_ready(checks)
+    store = None if options.store is None else StoredCloses(options.store, options.venue)
+    now_ms = _now_ms(options, folder)
+    days = options.days if options.since is None else (now_ms - options.since) / _DAY_MS
+    if days <= 0:
+        raise LogUnusable("--since to lie before the end of the window", "later", "name another")
+    window = read_window(folder, now_ms, days, frozenset(options.symbol), store=store)
+    for series, why in {} if store is None else store.refused.items():
+        sys.stderr.write(f"shadow.report: stored bars of {series} are not used: {why}\n")
+    return window
+
+
+def _show(options: argparse.Namespace, findings: Findings, window: Window) -> None:
+    if options.csv is not None:
+        from shadow.table_file import write_table
+
+        write_table(options.csv, window)
+    if options.html is not None:
+        from shadow.page.report_page import write_page
+
+        write_page(options.html, findings, window, options.lang)
     if options.json:
-        _print_json(evidence, checks, ready, luck(evidence), changed)
+        import msgspec
+
+        report = as_json(findings)
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
     else:
-        render(folder, evidence, checks, ready, luck(evidence))
-        if changed:
-            said = ", ".join(f"{name} {change}" for name, change in changed.items())
-            sys.stdout.write(f"limits changed: {said}\n")
-    return {True: READY, False: NOT_READY, None: NOT_ENOUGH_EVIDENCE}[ready]
+        from shadow.rendering import render
+
+        render(findings, options.lang)
 
 
-def _print_json(
-    evidence: Any, checks: list[Any], ready: bool | None, chance: Any, changed: dict[str, str]
-) -> None:
+def as_json(findings: Findings) -> dict[str, object]:
+    """The findings as plain values; the figures of the evidence stand on the first level."""
     import msgspec
 
-    report = msgspec.to_builtins(evidence) | {
-        "ready": ready,
-        "reasons": [check.says for check in checks if check.verdict != "pass"],
-        "checklist": msgspec.to_builtins(checks),
-        "luck": msgspec.to_builtins(chance),
-        "changed_limits": changed,
-    }
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+    report: dict[str, object] = msgspec.to_builtins(findings)
+    evidence = report.pop("evidence")
+    assert isinstance(evidence, dict)  # noqa: S101  (a struct becomes one)
+    reasons = [check.says for check in findings.checklist if check.verdict != "pass"]
+    return evidence | report | {"reasons": reasons}
 
 
 def _now_ms(options: argparse.Namespace, folder: Path) -> int:
@@ -113,71 +136,6 @@ def _check_symbols(wanted: list[str], seen: set[str]) -> None:
         if seen and symbol not in seen:
             near = difflib.get_close_matches(symbol.upper(), seen, n=1) or sorted(seen)[:5]
             raise LogUnusable("a symbol with records", repr(symbol), f"try {', '.join(near)}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m shadow.report",
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    default_dir = Path(os.environ.get("ML_SHADOW_DIR") or "data/shadow")
-    parser.add_argument(
-        "--days", type=_whole("days", _MAX_DAYS), default=2, help="length of the window (2)"
-    )
-    parser.add_argument(
-        "--min-bars",
-        type=_whole("bars", 10**9),
-        default=24,
-        help="bars below which no share is judged (24)",
-    )
-    parser.add_argument("--dir", type=Path, default=default_dir, help=f"the shadow log ({default_dir})")
-    parser.add_argument(
-        "--now",
-        type=_moment,
-        help="end of the window: 2025-06-30T00:00:00Z, or milliseconds (the clock)",
-    )
-    parser.add_argument(
-        "--limits",
-        type=Path,
-        metavar="FILE",
-        help="limits in TOML, of which the table [shadow] is read (limits.toml, if it is there)",
-    )
-    parser.add_argument("--symbol", action="append", default=[], help="only this one; may be repeated")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    return parser
-
-
-def _whole(unit: str, most: int) -> Any:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(
-                f"expected a whole number of {unit} from 1 to {most}, was {text}"
-            )
-        return int(text)
-
-    return parse
-
-
-def _moment(text: str) -> int:
-    if text.isascii() and text.isdecimal():
-        time_ms = int(text)
-    else:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            raise argparse.ArgumentTypeError(
-                f"expected a time with its zone such as 2025-06-30T00:00:00Z, was {text}"
-            )
-        time_ms = int(moment.timestamp() * 1000)
-    if time_ms < _EARLIEST_MS:
-        raise argparse.ArgumentTypeError(
-            f"expected milliseconds since the epoch after 2009, was {text}"
-        )
-    return time_ms
 
 
 if __name__ == "__main__":

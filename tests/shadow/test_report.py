@@ -59,13 +59,13 @@ def test_a_failing_check_is_not_ready(tmp_path, capsys):
     assert report["inactive_reasons"] == {"warming_up": 24}
 
 
-def test_a_damaged_log_is_not_ready(log, capsys):
+def test_a_damaged_log_is_not_enough_evidence(log, capsys):
     path = log / "2025-01-02.jsonl"
     lines = path.read_bytes().split(b"\n")
     lines[5] = lines[5][:40] + b"?" + lines[5][41:]
     path.write_bytes(b"\n".join(lines))
     code, report = _json(capsys, "--dir", str(log), "--now", NOW)
-    assert (code, report["ready"]) == (1, False)
+    assert (code, report["ready"]) == (3, None)
     assert (report["damage"]["broken_lines"], report["damage"]["missing_lines"]) == (1, 1)
 
 
