@@ -15,10 +15,10 @@ import structlog
 
 from plugin.durable import replace_file
 from plugin.registry import Pointer, Role
+from shadow.process import began_ticks
 
 _log = structlog.get_logger()
 STATE_FILE = "serving.json"
-_START_FIELD = 19  # of /proc/<pid>/stat, counted from behind the name, which may hold anything
 
 
 class RoleState(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ class StateFile:
         pid = os.getpid()
         state = ServingState(
             pid=pid,
-            began_ticks=_began_ticks(pid) or 0,
+            began_ticks=began_ticks(pid) or 0,
             started=self._started,
             n_reloads=n_reloads,
             champion=roles["champion"],
@@ -96,7 +96,7 @@ def read_state(folder: Path) -> ServingState | None:
         state = msgspec.json.decode((folder / STATE_FILE).read_bytes(), type=ServingState)
     except (OSError, msgspec.MsgspecError):
         return None
-    return state if _began_ticks(state.pid) == state.began_ticks else None
+    return state if began_ticks(state.pid) == state.began_ticks else None
 
 
 def wake(state: ServingState) -> bool:
@@ -107,7 +107,7 @@ def wake(state: ServingState) -> bool:
     except OSError:
         return False
     try:
-        if _began_ticks(state.pid) != state.began_ticks:
+        if began_ticks(state.pid) != state.began_ticks:
             return False
         signal.pidfd_send_signal(process, signal.SIGHUP)
     except ProcessLookupError:
@@ -115,12 +115,3 @@ def wake(state: ServingState) -> bool:
     finally:
         os.close(process)
     return True
-
-
-def _began_ticks(pid: int) -> int | None:
-    """When a process began, in ticks since the host did; None where there is none."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_bytes()
-        return int(status.rpartition(b")")[2].split()[_START_FIELD])
-    except (OSError, ValueError, IndexError):
-        return None

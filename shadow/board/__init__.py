@@ -1,0 +1,1 @@
+"""The page that one leaves open beside the bot."""
