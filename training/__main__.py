@@ -35,6 +35,11 @@ COMMANDS = (
         "training.commands.schedule",
         extra="train",
     ),
+    LazyCommand(
+        "drift",
+        "how far the features have moved since the champion learnt",
+        "training.commands.drift",
+    ),
     LazyCommand("pack", "make one file of a bundle, for another host", "training.commands.pack"),
     LazyCommand(
         "install", "take a packed bundle in, tried on this host first", "training.commands.install"

@@ -38,6 +38,7 @@ from shadow.window import replayed_until
 from training.alone import only_schedule
 from training.attempts import attempts
 from training.cron import cron_trigger
+from training.drift import store_drift
 from training.job_store import Definition, PlainJobStore, next_run_of, reason_of
 from training.reasons import look
 from training.scheduled_run import RunOptions, ScheduledRun
@@ -189,6 +190,8 @@ class Schedule:
         known = attempts(self._models_dir)
         now_ms = self._clock.now_ms()
         triggers = look(self._watch, self._registry, known, now_ms)
+        if self._watch.drift is not None:
+            store_drift(self._models_dir, self._watch.drift)
         for trigger in triggers:
             _log.info("trigger_looked_at", **msgspec.structs.asdict(trigger))
         for trigger in triggers:

@@ -21,8 +21,10 @@ from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import ROW_NAMES
 from plugin.manifest import Manifest
 from plugin.registry import Registry
-from shadow.drift import DriftLimits, Reference, drifting, limits_of, reference_of
+from shadow.drift import DriftLimits, Reference, limits_of, reference_of
+from shadow.drift_file import FeatureDrift
 from training.dataset import Dataset, build_dataset
+from training.drift import measure_drift
 
 DAY_MS = 86_400_000
 BLOCK_DAYS = 30
@@ -48,24 +50,23 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
 
 
-def drift_trigger(
-    reference: Reference, limits: DriftLimits, block: NDArray[np.float32], n_expected: int
-) -> Trigger:
-    """Fires where more features of `block` (m, features) drift than in the blocks of the reference.
+def drift_trigger(measured: FeatureDrift | None, n_expected: int) -> Trigger:
+    """Fires where more features of a block drift than in the blocks of the reference.
 
-    A block with less than half of the `n_expected` rows is not judged.
+    A block with less than half of the `n_expected` rows is not judged; None is one without a row.
     """
-    if 2 * len(block) < n_expected or not len(block):
-        return _unknown("drift", f"{len(block):,} of {n_expected:,} rows of the newest days are there")
-    drifts = drifting(reference, limits, block)
-    share = float(drifts.mean())
-    names = ", ".join(ROW_NAMES[feature] for feature in np.flatnonzero(drifts)[:3])
+    n_rows = 0 if measured is None else measured.n_rows
+    if measured is None or 2 * n_rows < n_expected:
+        return _unknown("drift", f"{n_rows:,} of {n_expected:,} rows of the newest days are there")
+    names = [one.name for one in measured.features if one.drifts]
+    farthest = ", ".join(names[:3])
     return Trigger(
         name="drift",
-        value=share,
-        limit=limits.share,
-        fires=share > limits.share,
-        sentence=f"{drifts.sum()} of {drifts.size} features drift" + (f": {names}" if names else ""),
+        value=measured.share,
+        limit=measured.limit,
+        fires=measured.share > measured.limit,
+        sentence=f"{len(names)} of {len(measured.features)} features drift"
+        + (f": {farthest}" if names else ""),
     )
 
 
@@ -126,16 +127,21 @@ class _Learnt:
 
 
 class Watch:
-    """Looks at the triggers. What the champion learnt from is read once for each champion."""
+    """Looks at the triggers. What the champion learnt from is read once for each champion.
+
+    `drift` is what the last look has measured, None where it could not be.
+    """
 
     def __init__(self, store: CandleStore, registry: Registry, max_age_days: float) -> None:
         self._store = store
         self._registry = registry
         self._max_age_days = max_age_days
         self._learnt: _Learnt | None = None
+        self.drift: FeatureDrift | None = None
 
     def look(self, now_ms: int, days_since_training: float) -> tuple[Trigger, ...]:
         """All triggers; never raises for bars or a bundle that can not be read."""
+        self.drift = None
         try:
             pointer = self._registry.champion()
             if pointer is None:
@@ -161,9 +167,13 @@ class Watch:
         if learnt.drift is None:
             drift = _unknown("drift", f"the champion has learnt from fewer than {LEAST_BLOCKS} blocks")
         else:
-            block = newest.rows[newest.known_from_ms > now_ms - BLOCK_DAYS * DAY_MS]
-            n_expected = BLOCK_DAYS * bars_a_day * len(newest.symbols)
-            drift = drift_trigger(*learnt.drift, block, n_expected)
+            since_ms = now_ms - BLOCK_DAYS * DAY_MS
+            block = newest.rows[newest.known_from_ms > since_ms]
+            measured = None
+            if len(block):
+                measured = measure_drift(manifest.bundle_id, *learnt.drift, block, since_ms, now_ms)
+            drift = drift_trigger(measured, BLOCK_DAYS * bars_a_day * len(newest.symbols))
+            self.drift = measured if drift.value is not None else None
         after = newest.judged & (newest.known_from_ms > until_ms)
         age_days = (now_ms - newest.known_from_ms[after]) // DAY_MS
         ranks = newest.rows[after, _VOL_RANK]

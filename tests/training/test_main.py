@@ -85,7 +85,11 @@ def test_where_no_extra_is_installed_each_command_works_or_says_what_to_install(
             assert code == 2
             assert printed.startswith(f"expected what `{command.name}` needs, was no ")
             assert printed.endswith(f"pip install 'shadowgate[{command.extra}]'\n")
-    assert {command.name for command in COMMANDS if command.extra is None} == {"pack", "install"}
+    assert {command.name for command in COMMANDS if command.extra is None} == {
+        "drift",
+        "pack",
+        "install",
+    }
 
 
 def test_a_bundle_is_packed_and_installed_where_no_extra_is(

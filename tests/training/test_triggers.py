@@ -13,6 +13,7 @@ from shadow.drift import DriftLimits, limits_of, reference_of
 from tests.support.small_training import END_MS, HELD_OUT_BARS, HOUR_MS, SmallTraining
 from training import triggers
 from training.dataset import build_dataset
+from training.drift import measure_drift
 from training.settings import companions_of
 from training.triggers import (
     DAY_MS,
@@ -46,7 +47,7 @@ def test_more_drifting_features_than_the_limit_fire(n_shifted: int, fires: bool)
     block = rows.copy()
     block[:, :n_shifted] += 3.0
     limits = DriftLimits(np.full(N_FEATURES, 0.1), np.full(N_FEATURES, 0.1), 20 / N_FEATURES)
-    trigger = drift_trigger(reference, limits, block, 720)
+    trigger = drift_trigger(measure_drift("one", reference, limits, block, 0, 1), 720)
     assert (trigger.fires, trigger.value) == (fires, pytest.approx(n_shifted / N_FEATURES))
     assert f"{n_shifted} of 101 features drift" in trigger.sentence
 
@@ -55,7 +56,9 @@ def test_more_drifting_features_than_the_limit_fire(n_shifted: int, fires: bool)
 def test_half_of_the_block_must_be_there(n_rows: int, is_judged: bool) -> None:
     rows = np.random.default_rng(2).standard_normal((720, N_FEATURES)).astype(np.float32)
     limits = DriftLimits(np.full(N_FEATURES, 0.1), np.full(N_FEATURES, 0.1), 0.2)
-    trigger = drift_trigger(reference_of(rows), limits, rows[:n_rows] + np.float32(9.0), 720)
+    block = rows[:n_rows] + np.float32(9.0)
+    measured = measure_drift("one", reference_of(rows), limits, block, 0, 1) if n_rows else None
+    trigger = drift_trigger(measured, 720)
     assert trigger.fires is is_judged
     assert (trigger.value is None) is not is_judged
 
@@ -163,8 +166,12 @@ def test_on_real_bars_few_months_drift_and_other_features_do(market: Path) -> No
     reference = reference_of(past)
     limits = limits_of(reference, [past[a : a + 720] for a in range(0, len(past) - 720, 480)])
     months = [later[first : first + 720] for first in range(0, len(later) - 720, 720)]
-    fired = [drift_trigger(reference, limits, month, 720).fires for month in months]
+
+    def fires(month: NDArray[np.float32]) -> bool:
+        return drift_trigger(measure_drift("one", reference, limits, month, 0, 1), 720).fires
+
+    fired = [fires(month) for month in months]
     assert len(fired) == 42
     assert 0 < sum(fired) <= 6
-    larger = [drift_trigger(reference, limits, 1.5 * month, 720).fires for month in months]
+    larger = [fires(1.5 * month) for month in months]
     assert sum(larger) >= 40
