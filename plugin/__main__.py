@@ -13,6 +13,7 @@ _COMMANDS = (
     LazyCommand("replay", "replay stored bars through the live pipeline", "plugin.commands.replay"),
     LazyCommand("reload", "wait until the appointed bundles serve", "plugin.commands.reload"),
     LazyCommand("health", "say whether every member of the ensemble is well", "plugin.commands.health"),
+    LazyCommand("audit", "recompute recorded decisions and compare", "plugin.commands.audit"),
     LazyCommand("feed", "publish closed bars in Redis for workers", "plugin.commands.feed", "bus"),
     LazyCommand(
         "collect", "gather the workers' records into one log", "plugin.commands.collect", "bus"

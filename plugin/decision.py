@@ -98,8 +98,8 @@ def decide(
         elif regime == "unknown":
             reason = "unknown_regime"
         else:
-            action = _action(sound[serving.primary_horizon])
-    size_multiplier, stop_atr = _SIZE_AND_STOP["unknown" if action == "abstain" else regime]
+            action = action_of(sound[serving.primary_horizon])
+    size_multiplier, stop_atr = size_and_stop("unknown" if action == "abstain" else regime)
     return Decision(
         symbol=bar.symbol,
         timeframe=bar.timeframe,
@@ -174,6 +174,11 @@ def regime_of(vol_rank: float | None) -> Regime:
     return "mid" if vol_rank < 2 / 3 else "high"
 
 
+def size_and_stop(regime: Regime) -> tuple[float, float]:
+    """The multiplier of the position's size, and the distance of its stop in average true ranges."""
+    return _SIZE_AND_STOP[regime]
+
+
 def _missing_gate(flags: Settings, serving: Serving) -> str | None:
     """The first gate that keeps the bundle from being live, once those that may be are waived."""
     missing = serving.missing_gates
@@ -185,7 +190,8 @@ def _missing_gate(flags: Settings, serving: Serving) -> str | None:
     return missing[0] if missing else "report_missing"
 
 
-def _action(p: float) -> Action:
+def action_of(p: float) -> Action:
+    """What the probability at the primary horizon says."""
     if p >= 0.5 + EDGE:
         return "long"
     return "short" if p <= 0.5 - EDGE else "flat"

@@ -17,6 +17,7 @@ from plugin.answer import Answer, Asked
 from plugin.asking import FeatureRows, ask
 from plugin.bar import BarClosed, Timeframe, check_bar
 from plugin.buffer import ArrivalKind, BarBuffer, Ohlcv
+from plugin.bundle import Bundle
 from plugin.candles import ABSENT, Candles
 from plugin.challenger import Challenger
 from plugin.clock import Clock
@@ -111,6 +112,12 @@ class Pipeline:
         question = partial(ask, ensemble, flags, self.buffers, bars, self._timeframe, self._rows)
         said = iter(await self._challenger.ask(ensemble, len(bars), question))
         return [replace(one, challenger=next(said)) if one.is_decided else one for one in answers]
+
+    @property
+    def champion(self) -> Bundle | None:
+        """The bundle that answers now."""
+        champion = self._reloader.champion
+        return champion.bundle if champion else None
 
     def take_history(self, history: Candles) -> None:
         """Put older bars of a known symbol into its buffer; call it between two batches."""

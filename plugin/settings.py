@@ -117,6 +117,7 @@ class Settings:
     decision_timeout_ms: Annotated[int, _whole(1, 60_000)] = 250
     retrain_cron: Annotated[str, _CRON] = "17 3 * * 0"
     metrics_port: Annotated[int, _whole(0, 65_535)] = 0
+    audit_every: Annotated[int, _whole(0, 1_000_000)] = 24
 
     def as_text(self) -> dict[str, str]:
         """Every flag as it would stand in the file, by its key."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.replays import replay
 from tests.support.small_training import SmallTraining, train_small
 
 
@@ -28,6 +29,15 @@ def market() -> Path:
 def small_training(tmp_path_factory: pytest.TempPathFactory) -> SmallTraining:
     """Simulated candles and a models folder with a champion; copy them before a change."""
     return train_small(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(small_training: SmallTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shadow log of an undisturbed replay of the last 14 days."""
+    shadow = tmp_path_factory.mktemp("undisturbed") / "shadow"
+    ended = replay(small_training, shadow, "--json")
+    assert ended.returncode == 0, ended.stderr
+    return shadow
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ def _show_process(console: Console, status: dict[str, Any]) -> None:
         "socket": f"{socket['address']}, {socket['connections']} connections",
         "records": f"{records['written']} written, {records['waiting']} waiting, "
         f"{records['lost']} lost" + (f": {records['last_error']}" if records["lost"] else ""),
+        "audit": _audit(status["audit"]),
         "process": f"{status['pid']}, up {hours} h {minutes:02d} min, {memory}, "
         f"version {status['version']}",
     }
@@ -75,6 +76,13 @@ def _show_process(console: Console, status: dict[str, Any]) -> None:
     for name, text in lines.items():
         grid.add_row(name, text)
     console.print(grid)
+
+
+def _audit(audit: dict[str, Any]) -> str:
+    if not audit["every"]:
+        return "off"
+    counts = f"{audit['equal']} equal, {audit['different']} different"
+    return f"one bar in {audit['every']}: {counts}, {audit['not_possible']} not possible"
 
 
 def _role(role: dict[str, Any]) -> str:

@@ -69,6 +69,9 @@ class Metrics:
             buckets=_LAGS_S,
             registry=of,
         )
+        self._audits = Counter(
+            "shadowgate_audits", "Decided bars that were recomputed", ["result"], registry=of
+        )
         self._challenged = Counter(
             "shadowgate_challenger_answers",
             "Bars about which the challenger was asked",
@@ -96,6 +99,7 @@ class Metrics:
                 "start_time_seconds": "When the process began, since the epoch",
                 "bundle_refused": "1 while a bundle that was appointed is refused",
                 "settings_refused": "1 while the flags in the file can not be understood",
+                "audit_difference": "How far the last recomputed probability lay from what was said",
             }.items()
         }
         self._flags = Gauge("shadowgate_flag", "Numeric flags in force", ["flag"], registry=of)
@@ -161,6 +165,7 @@ class Metrics:
         *,
         gauges: Mapping[str, float],
         totals: Mapping[str, float],
+        audits: Mapping[str, int],
         flags: Mapping[str, str],
         source: Mapping[str, object],
         bundles: Mapping[str, str | None],
@@ -170,8 +175,10 @@ class Metrics:
         those absent of each symbol."""
         for name, value in gauges.items():
             self._gauges[name].set(value)
-        for name, total in totals.items():
-            self._rising[name].inc(max(0.0, total - self._counted.get(name, 0.0)))
+        rising = {name: (self._rising[name], total) for name, total in totals.items()}
+        rising |= {f"audits {one}": (self._audits.labels(one), n) for one, n in audits.items()}
+        for name, (counter, total) in rising.items():
+            counter.inc(max(0.0, total - self._counted.get(name, 0.0)))
             self._counted[name] = max(total, self._counted.get(name, 0.0))
         for key, text in flags.items():
             self._flags.labels(key).set(float(text))

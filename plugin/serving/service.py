@@ -24,6 +24,7 @@ from plugin.serving.desk import Desk
 from plugin.serving.notify import Notifier, Watchdog
 from plugin.serving.pulse import Pulse
 from plugin.serving.reception import Reception
+from plugin.serving.self_audit import SelfAudit
 from plugin.serving.socket_server import SocketServer
 from plugin.serving.status_report import status_of
 from plugin.serving.teller import LastAnswer, Teller
@@ -72,6 +73,7 @@ class Service(Observer):
         self.server = SocketServer(settings.socket, reception.take)
         self._redis = self._redis_answers()
         self._metrics = _metrics(settings.metrics_port)
+        self.self_audit = SelfAudit(self.app.pipeline, settings.models_dir, settings.audit_every)
         self.teller = Teller(self, self.notifier, self._metrics)
         self.last: dict[str, LastAnswer] = {}
         self._answered_ms = 0
@@ -117,6 +119,7 @@ class Service(Observer):
 
     def answered(self, answers: Sequence[Answer]) -> None:
         self.teller.bars(answers, self._answered_ms)
+        self.self_audit.take(answers)
         if self._redis is not None:
             self._redis.done(answers)
 
@@ -148,7 +151,7 @@ class Service(Observer):
             parts.append(self._redis)
         if self._metrics is not None:
             parts.append(self._metrics)
-        parts += [self.server, Watchdog(self.notifier, self._gets_on), self._up()]
+        parts += [self.self_audit, self.server, Watchdog(self.notifier, self._gets_on), self._up()]
         return parts
 
     @asynccontextmanager

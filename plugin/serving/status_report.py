@@ -53,6 +53,7 @@ def status_of(service: Service) -> dict[str, object]:
             **service.server.state(),
         },
         "records": _records(service),
+        "audit": service.self_audit.state(),
         "n_reloads": service.n_reloads,
         "n_faults": service.n_faults,
     }
@@ -174,6 +175,10 @@ def _faults(report: dict[str, Any], uptime_ms: int, length_ms: int) -> list[str]
             faults.append(f"{role} refused: {report[role]['refusal']}")
     if report["champion"]["bundle"] is None:
         faults.append("no bundle serves: train one, or appoint one")
+    if report["audit"]["last_different"]:
+        faults.append(
+            f"an answer came out otherwise when recomputed: {report['audit']['last_different']}"
+        )
     if report["settings_refused"]:
         faults.append(f"the flags are not followed: {report['settings_refused']}")
     return faults

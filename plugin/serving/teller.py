@@ -116,7 +116,9 @@ class Teller:
                 "start_time_seconds": service.started_ms / 1000,
                 "bundle_refused": any(state.refusal for state in roles.values()),
                 "settings_refused": flags.complaint is not None,
+                "audit_difference": service.self_audit.difference or 0.0,
             },
+            audits=service.self_audit.results,
             totals={
                 "records_written": recorder.n_written,
                 "records_lost": recorder.n_lost,

@@ -151,6 +151,7 @@ SETTINGS = st.builds(
     timeframe=st.sampled_from(["15m", "4h", "1d"]).map(Timeframe.parse),
     models_dir=st.just(Path("a folder/with $ # signs")),
     metrics_port=st.integers(0, 65_535),
+    audit_every=st.integers(0, 1_000_000),
 )
 
 
@@ -241,6 +242,7 @@ def test_every_live_flag_and_no_other_takes_effect(path):
         decision_timeout_ms=1,
         retrain_cron="0 0 1 1 *",
         metrics_port=1,
+        audit_every=1,
     )
     write(path, "".join(f"{key}='{text}'\n" for key, text in changed.as_text().items()))
     with capture_logs() as logs:

@@ -62,6 +62,7 @@ def test_a_bot_tells_its_bars_and_gets_decisions_in_shadow(service: LiveService)
     status = client.status(LONG_S)
     assert status is not None
     assert status["pid"] == service.pid
+    wait_until(lambda: (client.status(LONG_S) or {})["audit"]["equal"] == 1)  # what it said, once more
     held = client.welcome(LONG_S)
     assert held is not None
     assert held.held[SYMBOL].newest_open_ms == decision.open_time_ms

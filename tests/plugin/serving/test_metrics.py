@@ -52,6 +52,7 @@ def test_totals_only_rise_and_numbers_of_a_source_are_taken_whatever_their_depth
         metrics.sample(
             gauges={"live": True},
             totals={"records_lost": lost},
+            audits={"equal": lost},
             flags={"ML_ENABLED": "1"},
             source={"connected": True, "last": {"lag": 1.5}, "fault": None, "worker": "a"},
             bundles={"champion": "one" if lost else "other", "challenger": None},
@@ -59,6 +60,7 @@ def test_totals_only_rise_and_numbers_of_a_source_are_taken_whatever_their_depth
         )
     page = generate_latest(metrics.registry).decode()
     assert "shadowgate_records_lost_total 7.0" in page
+    assert 'shadowgate_audits_total{result="equal"} 7.0' in page
     assert 'shadowgate_source{field="last.lag"} 1.5' in page
     assert 'shadowgate_source{field="connected"} 1.0' in page
     assert "fault" not in page.partition("shadowgate_source{")[2].partition("# HELP")[0]

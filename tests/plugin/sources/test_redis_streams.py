@@ -35,7 +35,7 @@ from tests.support.small_training import SmallTraining
 SYMBOLS = (*SERVED, *FOLLOWED)
 BTC, ETH = SERVED
 N_HISTORY = 520
-LEASE_MS = 600
+LEASE_MS = 3_000  # long enough for a busy machine, or the living are taken for dead
 
 
 @pytest.fixture
