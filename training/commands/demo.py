@@ -86,11 +86,16 @@ def run(args: argparse.Namespace) -> int:
             f"Replay those {_DAYS} days, bar by bar, through the live pipeline in shadow",
             *("plugin", "replay", *where, "--days", str(_DAYS), *own_settings),
         )
+        and step(
+            "Do stored bars give every recorded number again?",
+            *("shadow.audit", *where, "--days", str(_DAYS), *own_settings),
+        )
     )
     if not steps_succeeded:
         return NO
     now = utc_text(_end_ms(market))
-    report = ("--days", str(_DAYS), "--dir", folders["ML_SHADOW_DIR"], "--now", now)
+    page = ("--html", str(args.folder / "report.html"))
+    report = ("--days", str(_DAYS), "--dir", folders["ML_SHADOW_DIR"], "--now", now, *page)
     step("What did the shadow records show?", "shadow.report", *report, may_say_no=True)
     _say_what_next(console, folders, market, now, time.monotonic() - started)
     return YES
@@ -148,11 +153,13 @@ def _say_what_next(
     for line in (
         *activate,
         f"export {exports}",
-        f"python -m shadow.report --days 2 --now {now} --dir {folders['ML_SHADOW_DIR']}",
+        f"python -m shadow.report --days 2 --now {now}",
+        f"python -m shadow.dashboard --days {_DAYS}",
         "python -m plugin health --skip-live",
         f"python -m gates check {folders['ML_MODELS_DIR']}/bundles/* "
         f"--shadow-dir {folders['ML_SHADOW_DIR']} --now {now}",
         f"python -m training run --venue {market.venue} --symbols ETH/USDT",
     ):
         console.print(f"  {line}", soft_wrap=True)
-    console.print("\nREADME.md tells what each of them does.")
+    page = Path(folders["ML_SHADOW_DIR"]).parent / "report.html"
+    console.print(f"\n{page} is the report in pictures. README.md tells what each command does.")
