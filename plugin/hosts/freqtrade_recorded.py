@@ -70,6 +70,12 @@ class RecordedAnswers:
     def _say(self, folder: str, *, in_sample: bool, as_if_live: bool) -> None:
         found = self._recorded
         _log.info("shadowgate: %d decisions from %s: %s", len(found.decisions), folder, found.modes())
+        if found.n_archives:
+            _log.warning(
+                "shadowgate: %d compressed days of %s are not read: unpack them with zstd -d",
+                found.n_archives,
+                folder,
+            )
         if found.n_damaged:
             _log.warning("shadowgate: %d damaged lines left out of %s", found.n_damaged, folder)
         if as_if_live:

@@ -20,6 +20,7 @@ from plugin.hosts.client import Decision
 
 SCHEMA = 1
 _DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl")
+_ARCHIVE = re.compile(rf"{_DAY_FILE.pattern}\.zst")
 _TAIL_BYTES = len(b',"crc32":"01234567"}\n')
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _BUNDLE_ID = re.compile(r"[0-9A-Za-z-]+")
@@ -37,6 +38,8 @@ class RecordedDecisions:
     learnt_until_ms: dict[str, int | None] = field(default_factory=dict)
     n_in_sample: int = 0
     n_damaged: int = 0
+    n_archives: int = 0
+    """Days that were compressed, which plain Python can not read."""
 
     def modes(self) -> dict[str, int]:
         """How many bars were answered in each mode."""
@@ -51,10 +54,11 @@ def read_records(
     `models` is the folder in which the bundles lie. With `in_sample` their bars of training keep their
     decisions; with `as_live` decisions made in shadow count as live ones.
     """
-    found = RecordedDecisions()
+    names = [path.name for path in folder.iterdir()]
+    found = RecordedDecisions(n_archives=sum(map(bool, map(_ARCHIVE.fullmatch, names))))
     # The names of the files sort by day, so the lines come in the order in which they were written.
-    for path in sorted(path for path in folder.iterdir() if _DAY_FILE.fullmatch(path.name)):
-        for record in _bars(path, found):
+    for name in sorted(filter(_DAY_FILE.fullmatch, names)):
+        for record in _bars(folder / name, found):
             if record["timeframe"] == timeframe:
                 _take(record, models, found, in_sample=in_sample, as_live=as_live)
     return found

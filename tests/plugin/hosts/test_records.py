@@ -103,3 +103,10 @@ def test_a_folder_that_is_missing_is_said(tmp_path):
 @pytest.mark.parametrize(("name", "ms"), [("1m", 60_000), ("15m", 900_000), ("4h", 4 * HOUR_MS)])
 def test_the_length_of_a_timeframe(name, ms):
     assert length_ms_of(name) == ms
+
+
+def test_days_that_were_compressed_are_counted_and_not_read(tmp_path):
+    log = write(tmp_path / "log", encode_line(bar(0)))
+    (log / "2025-01-02.jsonl.zst").write_bytes(b"packed")
+    found = read_records(log, tmp_path, "1h")
+    assert (len(found.decisions), found.n_archives, found.n_damaged) == (1, 1, 0)
