@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from plugin.command_line import run_command
+from plugin.commands import status
 from plugin.hosts.client import AsyncClient, Client, Decision
 from tests.support.live import FOLLOWED, SERVED
 from tests.support.live_service import SYMBOLS, LiveService, wait_until
@@ -59,13 +61,31 @@ def test_a_bot_tells_its_bars_and_gets_decisions_in_shadow(service: LiveService)
     wait_until(lambda: len(service.bar_records()) == len(SERVED))  # written after the answer
     records = {record.symbol: record for record in service.bar_records()}
     assert records[SYMBOL].host_signal == "buy"
-    status = client.status(LONG_S)
-    assert status is not None
-    assert status["pid"] == service.pid
+    told = client.status(LONG_S)
+    assert told is not None
+    assert told["pid"] == service.pid
     wait_until(lambda: (client.status(LONG_S) or {})["audit"]["equal"] == 1)  # what it said, once more
     held = client.welcome(LONG_S)
     assert held is not None
     assert held.held[SYMBOL].newest_open_ms == decision.open_time_ms
+
+
+def test_a_person_is_shown_how_it_is(
+    service: LiveService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = Client(service.address)
+    tell_history(client, service)
+    newest(client, service)
+    wait_until(lambda: (client.status(LONG_S) or {})["audit"]["equal"] == 1)
+    monkeypatch.setenv("ML_SOCKET", str(service.address))
+    monkeypatch.setenv("COLUMNS", "200")
+    env = ("--env", str(service.folder / "none"))
+
+    assert run_command("python -m plugin", "", (status,), ["status", *env]) == 0
+
+    shown = capsys.readouterr().out
+    for text in ("shadow (stacking_off)", SYMBOL, "one bar in 24: 1 equal, 0 different", "ML_ENABLED"):
+        assert text in shown
 
 
 def the_services_own_words_come_through(service: LiveService) -> None:
