@@ -8,6 +8,7 @@ neighbouring rows are alike beyond their labels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -43,8 +44,7 @@ def walk_forward(
     of the last bar that its label uses. Block k is `[boundaries_ms[k], boundaries_ms[k + 1])`. Raises
     WrongUse where rows are unordered or a fold has no rows on one side.
     """
-    if (np.diff(known_from_ms) < 0).any():
-        raise WrongUse("rows in time order", "unordered rows", "sort them by close time")
+    _check_order(known_from_ms)
     folds = []
     for number, (start_ms, end_ms) in enumerate(pairwise(boundaries_ms)):
         block = (known_from_ms >= start_ms) & (known_from_ms < end_ms)
@@ -59,6 +59,39 @@ def walk_forward(
             )
         folds.append(Fold(number, start_ms, end_ms, np.flatnonzero(earlier), np.flatnonzero(block)))
     return folds
+
+
+def chronological(
+    known_from_ms: NDArray[np.int64],
+    label_end_ms: NDArray[np.int64],
+    shares: tuple[float, float, float],
+    embargo_ms: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """One cut in three: rows to train on, rows to stop by, rows to test on, in time order.
+
+    Times as in `walk_forward`. `shares` of the rows add up to 1; rows of one time stay together. What
+    reaches into the next block or the embargo before it is left out. Raises WrongUse where rows are
+    unordered, the shares are none, or a block has no rows.
+    """
+    _check_order(known_from_ms)
+    if min(shares) <= 0.0 or not math.isclose(sum(shares), 1.0):
+        raise WrongUse("three shares above 0 that add up to 1", shares, "such as 0.7, 0.15 and 0.15")
+    n_rows = known_from_ms.size
+    first = [min(round(n_rows * share), n_rows - 1) for share in (shares[0], shares[0] + shares[1])]
+    starts_ms = [int(known_from_ms[row]) for row in first] if n_rows else [0, 0]
+    block = np.searchsorted(starts_ms, known_from_ms, side="right")
+    end_ms = int(known_from_ms[-1]) + 1 if n_rows else 0
+    train, validation = (
+        np.flatnonzero(
+            (block == number) & apart(known_from_ms, label_end_ms, start_ms, end_ms, embargo_ms)
+        )
+        for number, start_ms in enumerate(starts_ms)
+    )
+    test = np.flatnonzero(block == 2)
+    if not (train.size and validation.size and test.size):
+        was = f"{train.size}, {validation.size} and {test.size}"
+        raise WrongUse("rows to train on, to stop by and to test on", was, "use a longer history")
+    return train, validation, test
 
 
 def apart(
@@ -88,3 +121,8 @@ def fold_boundaries(first_test_ms: int, end_ms: int, n_folds: int, length_ms: in
             "use a longer history or fewer folds",
         )
     return [first_test_ms + n_bars * fold // n_folds * length_ms for fold in range(n_folds)] + [end_ms]
+
+
+def _check_order(known_from_ms: NDArray[np.int64]) -> None:
+    if (np.diff(known_from_ms) < 0).any():
+        raise WrongUse("rows in time order", "unordered rows", "sort them by close time")

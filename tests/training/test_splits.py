@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plugin.errors import WrongUse
 from tests.support.small_training import HOUR_MS
-from training.splits import Fold, apart, fold_boundaries, walk_forward
+from training.splits import Fold, apart, chronological, fold_boundaries, walk_forward
 
 
 @dataclass(frozen=True)
@@ -195,3 +195,81 @@ def test_unordered_rows_are_wrong_use() -> None:
     times = np.array([1, 2, 4, 3, 5])
     with pytest.raises(WrongUse, match="unordered rows"):
         walk_forward(times, times + 1, [4, 6], embargo_ms=0)
+
+
+SHARES = [(0.7, 0.15, 0.15), (0.6, 0.1, 0.3)]
+Three = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def four_times(rows: Rows) -> Rows:
+    """The rows once more, three times: a block of a tenth holds what purge and embargo take of it."""
+    shifts = np.arange(4)[:, None] * int(rows.end_ms - rows.known_from_ms[0])
+    return replace(
+        rows,
+        known_from_ms=(shifts + rows.known_from_ms).ravel(),
+        label_end_ms=(shifts + rows.label_end_ms).ravel(),
+    )
+
+
+def check_blocks_are_clear(blocks: Three, rows: Rows) -> None:
+    """No label of an earlier block ends within the embargo before the next one, or later."""
+    for earlier, later in pairwise(blocks):
+        opens = rows.known_from_ms[later].min() - rows.embargo_ms
+        assert (rows.label_end_ms[earlier] < opens).all(), "a label meets the next block"
+
+
+@pytest.mark.parametrize("shares", SHARES)
+@for_any_rows
+def test_of_three_blocks_none_reaches_into_the_next(
+    shares: tuple[float, float, float], rows: Rows
+) -> None:
+    rows = four_times(rows)
+    blocks = chronological(rows.known_from_ms, rows.label_end_ms, shares, rows.embargo_ms)
+    check_blocks_are_clear(blocks, rows)
+
+
+@for_any_rows
+def test_the_check_itself_finds_three_blocks_without_a_purge(rows: Rows) -> None:
+    instant = chronological(rows.known_from_ms, rows.known_from_ms, SHARES[0], 0)
+    with pytest.raises(AssertionError, match="meets the next block"):
+        check_blocks_are_clear(instant, rows)
+
+
+@pytest.mark.parametrize("shares", SHARES)
+def test_three_blocks_have_the_shares_that_were_asked_for_but_for_the_purge(
+    shares: tuple[float, float, float],
+) -> None:
+    times = np.arange(1000) * HOUR_MS
+    train, validation, test = chronological(times, times + 3 * HOUR_MS, shares, 2 * HOUR_MS)
+    ends = [round(1000 * shares[0]), round(1000 * (shares[0] + shares[1]))]
+    # Labels of 3 bars and an embargo of 2: the last five rows before a block are left out.
+    np.testing.assert_array_equal(train, np.arange(ends[0] - 5))
+    np.testing.assert_array_equal(validation, np.arange(ends[0], ends[1] - 5))
+    np.testing.assert_array_equal(test, np.arange(ends[1], 1000))
+
+
+def test_rows_of_one_time_stay_in_one_of_three_blocks() -> None:
+    times = np.repeat(np.arange(50), 3) * HOUR_MS
+    blocks = chronological(times, times, SHARES[0], 0)
+    found = [set(times[block].tolist()) for block in blocks]
+    assert not (found[0] & found[1] or found[1] & found[2] or found[0] & found[2])
+    assert sum(len(block) for block in blocks) > 140
+
+
+@pytest.mark.parametrize("shares", [(0.7, 0.15, 0.1), (0.8, 0.2, 0.0), (1.2, -0.1, -0.1)])
+def test_shares_that_are_none_are_wrong_use(shares: tuple[float, float, float]) -> None:
+    times = np.arange(100)
+    with pytest.raises(WrongUse, match="add up to 1"):
+        chronological(times, times, shares, 0)
+
+
+@pytest.mark.parametrize(("n_rows", "embargo_ms"), [(0, 0), (2, 0), (100, 20), (100, 90)])
+def test_too_few_rows_for_three_blocks_are_wrong_use(n_rows: int, embargo_ms: int) -> None:
+    times = np.arange(n_rows)
+    with pytest.raises(WrongUse, match="longer history"):
+        chronological(times, times, SHARES[0], embargo_ms)
+
+
+def test_unordered_rows_can_not_be_cut_in_three() -> None:
+    with pytest.raises(WrongUse, match="unordered rows"):
+        chronological(np.array([1, 3, 2, 4]), np.array([2, 4, 3, 5]), SHARES[0], 0)
