@@ -94,6 +94,28 @@ def chronological(
     return train, validation, test
 
 
+def held_back(
+    known_from_ms: NDArray[np.int64],
+    label_end_ms: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    share: float,
+    embargo_ms: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of the training rows numbered `rows`, the earlier ones to learn from and the last to stop by.
+
+    The last `share` of them is held back; what reaches into it, or the embargo before it, is left out.
+    Raises WrongUse where nothing is left on one side.
+    """
+    start_ms = int(known_from_ms[rows[round((rows.size - 1) * (1.0 - share))]])
+    (fold,) = walk_forward(
+        known_from_ms[rows],
+        label_end_ms[rows],
+        [start_ms, int(known_from_ms[rows[-1]]) + 1],
+        embargo_ms,
+    )
+    return rows[fold.train], rows[fold.test]
+
+
 def apart(
     known_from_ms: NDArray[np.int64],
     label_end_ms: NDArray[np.int64],

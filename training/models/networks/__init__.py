@@ -1,0 +1,1 @@
+"""Networks over a window of rows, one architecture a file."""
