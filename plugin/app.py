@@ -16,10 +16,10 @@ from plugin.bar import BarClosed
 from plugin.clock import Clock, utc_text
 from plugin.deadlines import LIVE, Deadlines
 from plugin.errors import WrongUse
-from plugin.features import LOOKBACK_BARS
 from plugin.follower import Follower
 from plugin.live_flags import LiveFlags
 from plugin.pipeline import Pipeline
+from plugin.preparing import Preparing
 from plugin.recorder import Recorder
 from plugin.registry import Registry
 from plugin.reloader import Reloader
@@ -89,6 +89,7 @@ class App:
             clock=clock,
             deadlines=deadlines,
         )
+        self._preparing = Preparing(self.pipeline)
         self._clock = clock
         self._told_of: set[str] = set()
 
@@ -120,6 +121,7 @@ class App:
                 async for batch in self.source.batches():
                     await self._walk(batch, deliver, observer)
         finally:
+            self._preparing.stop()
             self.recorder.close()
 
     async def _walk(
@@ -129,6 +131,7 @@ class App:
         observer: Observer,
     ) -> None:
         self.busy_since_ns = self._clock.monotonic_ns()
+        self._preparing.stop()
         await self.recorder.has_room()
         answers: Sequence[Answer] = self.pipeline.answer(batch)
         deliver(answers)
@@ -139,7 +142,9 @@ class App:
         finally:  # what was answered is recorded, also where we are stopped here
             self.recorder.take(answers)
         observer.answered(answers)
-        if not self._is_live:
+        if self._is_live:
+            self._preparing.begin()
+        else:  # a replay has no time between two bars: all is done at the close
             self.flags.refresh()
         self.busy_since_ns = None
 
@@ -186,9 +191,10 @@ class App:
 
     async def _warm_up(self) -> None:
         for buffer in self.pipeline.buffers.values():
-            history = await self.source.history(buffer.symbol, LOOKBACK_BARS)
+            history = await self.source.history(buffer.symbol, self.pipeline.lookback)
             if history is not None:
                 self.pipeline.take_history(history)
+        self.pipeline.prepare(list(self.pipeline.buffers))
         self.pipeline.warm_up()
         # What lives now lives for ever: a later collection need not walk it, which takes long.
         gc.collect()

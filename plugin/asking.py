@@ -15,6 +15,7 @@ from plugin.ensemble import Ensemble, Prediction
 from plugin.features.joined import ROW_NAMES, write_joined_row
 from plugin.manifest import Manifest
 from plugin.settings import Settings
+from plugin.windows import before_newest
 
 FeatureRows: TypeAlias = "dict[tuple[str, int, tuple[str, ...]], tuple[NDArray[np.float32], str]]"
 """Rows by symbol, open time and companions, with why there is none; kept from one asked to the next."""
@@ -40,7 +41,8 @@ def ask(
         rows, reasons = _rows(ensemble.bundle.manifest, flags, buffers, bars, timeframe, known)
         ready = [number for number, reason in enumerate(reasons) if not reason]
         symbols = [bars[number].symbol for number in ready]
-        predictions = iter(ensemble.predict(symbols, rows[ready]) if ready else ())
+        earlier = [before_newest(buffers[symbol]) for symbol in symbols]
+        predictions = iter(ensemble.predict(symbols, rows[ready], earlier) if ready else ())
     except Exception as error:
         return [Asked(reason="error", error=f"{type(error).__name__}: {error}")] * len(bars)
     vol_ranks = rows[:, _VOL_RANK_COLUMN].tolist()

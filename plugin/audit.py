@@ -24,6 +24,7 @@ from plugin.distance import distance
 from plugin.ensemble import Ensemble
 from plugin.errors import ShadowgateError
 from plugin.features.joined import ROW_NAMES
+from plugin.windows import EarlierRows
 from shadow.reader import LogReader
 from shadow.record import BarRecord, MemberRecord
 
@@ -149,25 +150,30 @@ def _compare(
     for first in range(0, len(answers), _ROWS_AT_ONCE):
         part = answers[first : first + _ROWS_AT_ONCE]
         places = [(said.record.open_time_ms, said.record.seq) for said in part]
-        rows, reasons = bars.rows(names, timeframe, places, revisions)
+        n_earlier = bundle.manifest.n_earlier_rows
+        rows, earlier, reasons = bars.rows(names, timeframe, places, revisions, n_earlier)
         known = [at for at, reason in enumerate(reasons) if reason is None]
         audited.not_compared.update(reason for reason in reasons if reason is not None)
         if known:
-            _compare_rows(bundle, [part[at] for at in known], rows[known], bars, audited, tolerance)
+            asked = rows[known], [earlier[at] for at in known]
+            _compare_rows(bundle, [part[at] for at in known], asked, bars, audited, tolerance)
 
 
 def _compare_rows(
     bundle: Bundle,
     answers: Sequence[Said],
-    rows: NDArray[np.float32],
+    asked: tuple[NDArray[np.float32], Sequence[EarlierRows]],
     bars: AuditBars,
     audited: Audited,
     tolerance: float,
 ) -> None:
     # A name for each row: what a member said of a symbol before is nothing to a recomputation.
-    predictions = Ensemble(bundle).predict([str(at) for at in range(len(answers))], rows)
+    rows, earlier = asked
+    predictions = Ensemble(bundle).predict([one.symbol for one in earlier], rows, earlier)
+    primary = str(bundle.manifest.primary_horizon)
     for said, prediction, row in zip(answers, predictions, rows, strict=True):
-        pairs = list(_numbers(said, prediction.members, prediction.probabilities, prediction.meta_p))
+        stacked = prediction.stacked_by(one.status for one in said.members.values())
+        pairs = list(_numbers(said, prediction.members, stacked, stacked.get(primary)))
         pairs += _prices(said, bars)
         pairs += _words(said, row, bundle)
         audited.n_bars += 1

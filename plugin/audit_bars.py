@@ -14,7 +14,9 @@ from plugin.candle_store import CandleStore
 from plugin.candles import ABSENT, CLOSE, HIGH, LOW, OPEN, Candles
 from plugin.errors import WrongUse
 from plugin.features import LOOKBACK_BARS
+from plugin.features.feature_set import SEQUENCE
 from plugin.features.joined import ROW_NAMES, joined_history
+from plugin.windows import Rows
 from shadow.files import cut_lines, day_files
 from shadow.record import BarRecord, RecordDamaged, RevisionRecord, decode_line
 
@@ -81,34 +83,38 @@ class AuditBars:
         timeframe: Timeframe,
         places: Sequence[tuple[int, int]],
         revisions: Revisions,
-    ) -> tuple[NDArray[np.float32], list[str | None]]:
-        """The feature rows (n, columns) of `names[0]` beside the others, and why one can not be had.
+        n_earlier: int,
+    ) -> tuple[NDArray[np.float32], list[Rows], list[str | None]]:
+        """The feature rows (n, columns) of `names[0]` beside the others, up to `n_earlier` rows before
+        each, and why one can not be had.
 
         `places` are the open time and the line in the log of n bars: what was revised after that line
         counts as it was seen before.
         """
         rows = np.full((len(places), len(ROW_NAMES)), np.nan, dtype=np.float32)
+        earlier = [Rows(str(number), None) for number in range(len(places))]
         candles = [self._candles(name, timeframe) for name in names]
         own = candles[0]
         if own is None or any(one is None for one in candles):
-            return rows, ["bars_not_stored"] * len(places)
+            return rows, earlier, ["bars_not_stored"] * len(places)
         whole = [one for one in candles if one is not None]
         history, refused = joined_history(own, whole[1:])
         reasons: list[str | None] = []
-        for row, (open_ms, seq) in zip(rows, places, strict=True):
+        for number, (open_ms, seq) in enumerate(places):
             at = (open_ms - own.first_open_ms) // timeframe.length_ms
             if not 0 <= at < own.n_bars or own.bars[ABSENT, at]:
                 reasons.append("bars_not_stored")
                 continue
             later = [revisions.before(name, timeframe.name, open_ms, seq) for name in names]
             if any(later):
-                found = _row_as_seen(whole, later, open_ms)
+                seen, was_refused = _rows_as_seen(whole, later, open_ms, n_earlier)
             else:
-                found = None if refused[at] else history[at]
-            if found is not None:
-                row[:] = found
-            reasons.append("window_incomplete" if found is None else None)
-        return rows, reasons
+                seen = history[max(0, at - n_earlier) : at + 1]
+                was_refused = bool(refused[at])
+            rows[number] = np.nan if was_refused else seen[-1]
+            earlier[number] = Rows(str(number), seen[:-1, : len(SEQUENCE.names)])
+            reasons.append("window_incomplete" if was_refused else None)
+        return rows, earlier, reasons
 
     def price(self, record: BarRecord, name: str) -> float | None:
         """A price of the bar of a record as it is stored; as recorded where it was not stored."""
@@ -128,14 +134,18 @@ class AuditBars:
         return self._held[key]
 
 
-def _row_as_seen(
-    candles: Sequence[Candles], revisions: Sequence[Sequence[Revision]], open_ms: int
-) -> NDArray[np.float32] | None:
-    """The row of the bar that opened at `open_ms`, with the bars as they were before the revisions."""
+def _rows_as_seen(
+    candles: Sequence[Candles],
+    revisions: Sequence[Sequence[Revision]],
+    open_ms: int,
+    n_earlier: int,
+) -> tuple[NDArray[np.float32], bool]:
+    """The rows up to that of the bar that opened at `open_ms`, `n_earlier` of them before it, with the
+    bars as they were before the revisions; and whether the last one is refused."""
     patched = []
     for one, later in zip(candles, revisions, strict=True):
         length_ms = one.timeframe.length_ms
-        first_ms = max(one.first_open_ms, open_ms - (LOOKBACK_BARS - 1) * length_ms)
+        first_ms = max(one.first_open_ms, open_ms - (LOOKBACK_BARS - 1 + n_earlier) * length_ms)
         window = one.between(first_ms, open_ms + length_ms)
         bars = window.bars.copy()
         for revision in later:
@@ -144,4 +154,4 @@ def _row_as_seen(
                 bars[OPEN : OPEN + 5, at] = revision.seen
         patched.append(Candles(one.symbol, one.timeframe, window.first_open_ms, bars))
     rows, refused = joined_history(patched[0], patched[1:])
-    return None if refused[-1] else rows[-1]
+    return rows[-1 - n_earlier :], bool(refused[-1])

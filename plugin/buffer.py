@@ -19,6 +19,9 @@ from plugin.candles import ABSENT, CLOSE, HIGH, LOW, N_ROWS, OPEN, VOLUME, Candl
 from plugin.errors import BarRejected, WrongUse
 from plugin.features import LOOKBACK_BARS
 
+LONGEST_WINDOW = 192
+"""Of the rows that a network may look at."""
+HELD_BARS = LOOKBACK_BARS + LONGEST_WINDOW - 1
 Ohlcv = tuple[float, float, float, float, float]
 
 
@@ -56,15 +59,18 @@ class BarBuffer:
     `bars` is float64 (6, more than lookback), C-contiguous, rows as in `plugin.candles`, and stays one
     array for life. Column `newest` (-1 while empty) holds the bar that opened at `newest_open_ms`; the
     `n_bars` columns up to and with it are held, the older ones first. The newest bar is never absent.
+    `n_merges` counts what was taken in otherwise than as the next bar: while it stays, what is held of
+    the past has not changed.
     """
 
-    def __init__(self, symbol: str, timeframe: Timeframe, lookback: int = LOOKBACK_BARS) -> None:
+    def __init__(self, symbol: str, timeframe: Timeframe, lookback: int = HELD_BARS) -> None:
         self.symbol = symbol
         self.timeframe = timeframe
         self.lookback = lookback
         self.bars: NDArray[np.float64] = np.zeros((N_ROWS, lookback + _SPARE_BARS))
         self.newest = -1
         self.newest_open_ms = 0
+        self.n_merges = 0
         self._length_ms = timeframe.length_ms
 
     @property
@@ -134,6 +140,7 @@ class BarBuffer:
         Only the bars of `block` replace what is held; what is older than the lookback is let go. This
         is the slow way in, tens of microseconds, and it leaves the oldest column at index 0.
         """
+        self.n_merges += 1
         length_ms, lookback = self._length_ms, self.lookback
         held = self.bars[:, self.newest + 1 - self.n_bars : self.newest + 1]
         held_open_ms = self.newest_open_ms - (self.n_bars - 1) * length_ms

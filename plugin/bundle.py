@@ -26,12 +26,14 @@ from plugin.manifest import (
     MANIFEST_HASH_FILE,
     Manifest,
     MemberFile,
+    NetworkFiles,
     content_hash,
 )
 from plugin.meta_model import MetaModel
 from plugin.predictors.base import Predictor
 from plugin.predictors.lightgbm_text import read_lightgbm
 from plugin.predictors.onnxrt import read_onnx
+from plugin.predictors.windowed import WindowedNetwork, read_windowed
 from plugin.predictors.xgboost_json import read_xgboost
 
 _MAX_FILE_BYTES = 256 * 2**20
@@ -45,10 +47,12 @@ _READERS: Mapping[str, _Reader] = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle in memory. `models[member][horizon]` answers rows laid out as `ROW_NAMES`."""
+    """A bundle in memory. `models[member][horizon]` answers rows laid out as `ROW_NAMES`, `networks`
+    windows of them at all horizons."""
 
     manifest: Manifest
     models: Mapping[str, Mapping[int, Predictor]]
+    networks: Mapping[str, WindowedNetwork]
     meta: MetaModel
     golden: bytes
 
@@ -70,13 +74,22 @@ def load_bundle(folder: Path) -> Bundle:
     """
     manifest, files = verify_bundle(folder)
     try:
-        meta = MetaModel.from_json(files[manifest.meta_file], manifest.horizons, manifest.member_names)
+        meta = MetaModel.from_json(
+            files[manifest.meta_file],
+            manifest.horizons,
+            manifest.row_member_names,
+            [network.member for network in manifest.networks],
+        )
     except (ValueError, RecursionError) as error:
         raise BundleRefused(manifest.meta_file, "a meta-model over the members", error) from error
-    models: dict[str, dict[int, Predictor]] = {name: {} for name in manifest.member_names}
+    models: dict[str, dict[int, Predictor]] = {name: {} for name in manifest.row_member_names}
     for model in manifest.members:
         models[model.member][model.horizon] = _read_model(model, files)
-    return Bundle(manifest, models, meta, files[manifest.golden_file])
+    networks = {
+        network.member: _read_network(network, len(manifest.horizons), files)
+        for network in manifest.networks
+    }
+    return Bundle(manifest, models, networks, meta, files[manifest.golden_file])
 
 
 def verify_bundle(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
@@ -141,7 +154,7 @@ def _check_features(manifest: Manifest) -> None:
             known = ours.schema_hash[:12] if ours else "none of that name"
             was = f"{entry.schema_hash[:12]}: train again with this release"
             raise BundleRefused(MANIFEST_FILE, f"feature set {name} of schema {known}", was)
-    if {model.feature_set for model in manifest.members} != set(manifest.feature_sets):
+    if manifest.used_feature_sets != set(manifest.feature_sets):
         raise BundleRefused(MANIFEST_FILE, "the feature sets of its members", "others")
     companions = manifest.companions
     if set(companions) != set(manifest.symbols) or {*map(len, companions.values())} != {N_COMPANIONS}:
@@ -150,12 +163,15 @@ def _check_features(manifest: Manifest) -> None:
 
 def _check_members(manifest: Manifest) -> None:
     models = [(model.member, model.horizon) for model in manifest.members]
-    names, horizons = manifest.member_names, manifest.horizons
+    names, horizons = manifest.row_member_names, manifest.horizons
     expected = [(name, horizon) for name in names for horizon in horizons]
     if not models or len(set(models)) != len(models) or set(models) != set(expected):
         raise BundleRefused(MANIFEST_FILE, f"each member once at {horizons}", models)
+    if len(set(manifest.member_names)) != len(manifest.member_names):
+        raise BundleRefused(MANIFEST_FILE, "each member under a name of its own", manifest.member_names)
     others = [manifest.meta_file, manifest.golden_file, manifest.evidence_file]
-    used = [*(model.file for model in manifest.members), *others]
+    graphs = [file for one in manifest.networks for file in (one.history_file, one.step_file)]
+    used = [*(model.file for model in manifest.members), *graphs, *others]
     if sorted(used) != sorted(manifest.files):
         raise BundleRefused(MANIFEST_FILE, "every file used once", sorted(used))
     if manifest.primary_horizon not in horizons:
@@ -186,3 +202,17 @@ def _read_model(model: MemberFile, files: Mapping[str, bytes]) -> Predictor:
     names = FEATURE_SETS[model.feature_set].names
     columns = columns_of(model.feature_set)
     return _READERS[model.kind](model.file, files[model.file], names, columns)
+
+
+def _read_network(
+    network: NetworkFiles, n_horizons: int, files: Mapping[str, bytes]
+) -> WindowedNetwork:
+    names = network.history_file, network.step_file
+    return read_windowed(
+        names,
+        (files[names[0]], files[names[1]]),
+        FEATURE_SETS[network.feature_set].names,
+        columns_of(network.feature_set),
+        network.n_steps,
+        n_horizons,
+    )

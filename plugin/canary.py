@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin.bar import Timeframe
+from plugin.buffer import HELD_BARS
 from plugin.bundle import Bundle, load_bundle, verify_bundle
 from plugin.candles import N_ROWS
 from plugin.ensemble import Ensemble
@@ -32,6 +33,7 @@ from plugin.errors import NOT_JSON, BundleRefused, ShadowgateError
 from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import N_COMPANIONS, ROW_NAMES, write_joined_row
 from plugin.manifest import Manifest
+from plugin.windows import Stretch
 
 TOLERANCE = 1e-6
 TIMEOUT_S = 120.0  # of which a host that has never compiled the kernels needs 15 to 30
@@ -43,8 +45,12 @@ _MEMORY_BYTES = 4 * 2**30  # of address space, of which numba's compiler reserve
 
 @dataclass(frozen=True)
 class Golden:
-    """`bars` (cases, 1 + companions, 6, 512), `open_time_ms` (cases,) of the newest bar, and answers:
-    `rows` (cases, columns), `members` (cases, members, horizons), `stacked` (cases, horizons)."""
+    """`bars` (cases, 1 + companions, 6, n), `open_time_ms` (cases,) of the newest bar, and answers:
+    `rows` (cases, columns), `members` (cases, members, horizons), `stacked` (cases, horizons).
+
+    n is 512 and, where the bundle has networks, as many more as rows that they look at before the
+    newest.
+    """
 
     bars: NDArray[np.float64]
     open_time_ms: NDArray[np.int64]
@@ -60,8 +66,10 @@ class Golden:
         bars, opened = golden.bars, golden.open_time_ms
         n_cases = opened.size
         # The compiled features do not look whether a window is as long as they believe.
-        expected = (n_cases, 1 + N_COMPANIONS, N_ROWS, LOOKBACK_BARS)
-        if bars.shape != expected or bars.dtype != np.float64 or n_cases == 0:
+        *around, n_bars = bars.shape if bars.ndim == 4 else (0, 0, 0, 0)
+        is_long_enough = LOOKBACK_BARS <= n_bars <= HELD_BARS
+        expected = [n_cases, 1 + N_COMPANIONS, N_ROWS]
+        if around != expected or not is_long_enough or bars.dtype != np.float64 or n_cases == 0:
             raise ValueError(f"bars of shape {bars.shape} and type {bars.dtype} at {n_cases} times")
         return golden
 
@@ -93,20 +101,32 @@ class CanaryReport(msgspec.Struct, frozen=True):
 def answer_golden(bundle: Bundle, bars: NDArray[np.float64], open_time_ms: NDArray[np.int64]) -> Golden:
     """What this process says of golden bars. Raises BundleRefused where it has no answer to one."""
     timeframe = Timeframe.parse(bundle.manifest.timeframe)
-    newest = LOOKBACK_BARS - 1
+    newest = bars.shape[3] - 1
     table = np.empty((len(bars), len(ROW_NAMES)), dtype=np.float32)
     for case, opened, row in zip(bars, open_time_ms, table, strict=True):
         own, *companions = ((window, newest) for window in case)
         refusal = write_joined_row(own, companions, int(opened), timeframe.length_ms, row)
         if refusal:
             raise BundleRefused(bundle.manifest.golden_file, "bars that give features", refusal)
-    predictions = Ensemble(bundle).predict([str(number) for number in range(len(table))], table)
+    earlier = earlier_rows(bars, open_time_ms, timeframe)
+    predictions = Ensemble(bundle).predict([one.symbol for one in earlier], table, earlier)
     for said in predictions:
         if said.reason != "ok":
             raise BundleRefused(bundle.manifest.golden_file, "an answer of every member", said.reason)
     members = [[[*m.horizons.values()] for m in said.members.values()] for said in predictions]
     stacked = [[*said.probabilities.values()] for said in predictions]
     return Golden(bars, open_time_ms, table, np.array(members), np.array(stacked))
+
+
+def earlier_rows(
+    bars: NDArray[np.float64], open_time_ms: NDArray[np.int64], timeframe: Timeframe
+) -> list[Stretch]:
+    """What lies before the newest bar of each golden case."""
+    last = bars.shape[3] - 2
+    return [
+        Stretch(str(number), timeframe, case[0], last, int(opened) - timeframe.length_ms)
+        for number, (case, opened) in enumerate(zip(bars, open_time_ms, strict=True))
+    ]
 
 
 def largest_difference(golden: Golden, answered: Golden) -> float:
@@ -197,21 +217,29 @@ def _check(folder: Path) -> CanaryReport:
         refusal=None,
         differs_most=where,
         differs_at=horizon,
-        row_microseconds=_row_microseconds(bundle, answered.rows),
+        row_microseconds=_row_microseconds(bundle, answered),
         memory_bytes=grown,
     )
 
 
-def _row_microseconds(bundle: Bundle, rows: NDArray[np.float32]) -> float:
-    """The median over some hundreds of calls, the rows in turn: caches must not know the answer."""
-    ensemble, one_row = Ensemble(bundle), [rows[case : case + 1] for case in range(len(rows))]
-    for row in one_row:
-        ensemble.predict(("",), row)
+def _row_microseconds(bundle: Bundle, golden: Golden) -> float:
+    """The median over some hundreds of calls, the rows in turn: caches must not know the answer. What
+    networks do between bars is done before."""
+    timeframe = Timeframe.parse(bundle.manifest.timeframe)
+    held = [
+        replace(one, state=(one.last_open_ms, 0))
+        for one in earlier_rows(golden.bars, golden.open_time_ms, timeframe)
+    ]
+    ensemble = Ensemble(bundle)
+    ensemble.prepare(held)
+    cases = [((one.symbol,), golden.rows[case : case + 1], (one,)) for case, one in enumerate(held)]
+    for case in cases:
+        ensemble.predict(*case)
     took: list[int] = []
     while len(took) < _TIMED_CALLS and sum(took) < _TIMED_NS:
-        row = one_row[len(took) % len(one_row)]
+        case = cases[len(took) % len(cases)]
         started = time.perf_counter_ns()
-        ensemble.predict(("",), row)
+        ensemble.predict(*case)
         took.append(time.perf_counter_ns() - started)
     return statistics.median(took) / 1000
 

@@ -25,6 +25,11 @@ class Challenger:
         self._clock = clock
         self._stuck: tuple[Ensemble, Future[list[Asked]]] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call that was not waited for is still under way."""
+        return self._stuck is not None and not self._stuck[1].done()
+
     async def ask(
         self, ensemble: Ensemble, n_bars: int, question: Callable[[], list[Asked]]
     ) -> list[ChallengerRecord]:

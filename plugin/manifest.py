@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST_FILE = "manifest.json"
 MANIFEST_HASH_FILE = "manifest.sha256"
 _OUTSIDE_THE_HASH = ("bundle_id", "content_hash", "created", "git_revision", "gate_report")
@@ -70,6 +70,16 @@ class MemberFile(_Part, frozen=True):
     file: str
 
 
+class NetworkFiles(_Part, frozen=True):
+    """One network over windows of `n_steps` rows: a member at all horizons, in their order."""
+
+    member: str
+    feature_set: str
+    n_steps: int
+    history_file: str
+    step_file: str
+
+
 class FeatureSetEntry(_Part, frozen=True):
     """The features that a member was trained on, in order."""
 
@@ -112,10 +122,26 @@ class Manifest(_Part, frozen=True):
     metrics: dict[str, Any]
     oof_rows: int
     gate_report: GateReport | None
+    networks: tuple[NetworkFiles, ...] = ()
 
     @property
     def member_names(self) -> tuple[str, ...]:
+        """Those that are asked of one row, then the networks."""
+        return (*self.row_member_names, *(network.member for network in self.networks))
+
+    @property
+    def used_feature_sets(self) -> set[str]:
+        of_rows = {model.feature_set for model in self.members}
+        return of_rows | {network.feature_set for network in self.networks}
+
+    @property
+    def row_member_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(model.member for model in self.members))
+
+    @property
+    def n_earlier_rows(self) -> int:
+        """How many rows before the newest the networks look at; 0 where there is no network."""
+        return max((network.n_steps - 1 for network in self.networks), default=0)
 
 
 def content_hash(manifest: Manifest) -> str:

@@ -20,6 +20,7 @@ from plugin.features.compiled import compiled
 _LOG_ODDS_LIMIT = 4.0
 _LEAST_VOLATILITY = 1e-8
 _SPREAD_LIMIT = 3.0
+_LONGEST_WORDS = 200  # of what stands in a file that may hold anything
 
 
 def meta_inputs(
@@ -98,22 +99,43 @@ def _write_probability(
 
 
 class MetaModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One logistic regression per horizon (in bars, as text), over `members` in this order."""
+    """One logistic regression per horizon (in bars, as text), over `members` in this order.
+
+    Where a bundle has networks, `without_networks` are the regressions over the other members, which
+    stand first: they answer where a network can not.
+    """
 
     members: tuple[str, ...]
     horizons: dict[str, LogisticModel]
+    without_networks: dict[str, LogisticModel] = {}
 
     @classmethod
-    def from_json(cls, text: bytes, horizons: Sequence[int], members: Sequence[str]) -> MetaModel:
+    def from_json(
+        cls,
+        text: bytes,
+        horizons: Sequence[int],
+        row_members: Sequence[str],
+        networks: Sequence[str] = (),
+    ) -> MetaModel:
         """Raises ValueError or MsgspecError where it is not a finite model of these members."""
         model = msgspec.json.decode(text, type=cls)
-        if model.members != tuple(members) or set(model.horizons) != {str(h) for h in horizons}:
-            raise ValueError(f"members {model.members} at horizons {sorted(model.horizons)}")
+        expected = {str(horizon) for horizon in horizons}
+        of_rows = expected if networks else set()
+        found = set(model.horizons), set(model.without_networks)
+        if model.members != (*row_members, *networks) or found != (expected, of_rows):
+            was = f"members {model.members} at horizons {sorted(model.horizons)}"
+            raise ValueError(was[:_LONGEST_WORDS])
         for logistic in model.horizons.values():
-            volatility = logistic.volatility
-            numbers = (*logistic.weights, volatility.centre, volatility.spread, volatility.slope)
-            if len(logistic.weights) != len(members) or not np.isfinite(numbers).all():
-                raise ValueError("a weight is missing or not finite")
-            if volatility.spread <= 0.0:
-                raise ValueError(f"a spread of {volatility.spread}")
+            _check(logistic, len(model.members))
+        for logistic in model.without_networks.values():
+            _check(logistic, len(row_members))
         return model
+
+
+def _check(logistic: LogisticModel, n_members: int) -> None:
+    volatility = logistic.volatility
+    numbers = (*logistic.weights, volatility.centre, volatility.spread, volatility.slope)
+    if len(logistic.weights) != n_members or not np.isfinite(numbers).all():
+        raise ValueError("a weight is missing or not finite")
+    if volatility.spread <= 0.0:
+        raise ValueError(f"a spread of {volatility.spread}")

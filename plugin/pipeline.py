@@ -1,11 +1,13 @@
 """What happens when bars close? The whole walk of a bar, from its arrival to its shadow record.
 
-`answer` comes first and is what the bot waits for; `challenge` and `record` follow when it is out.
+`answer` comes first and is what the bot waits for; `challenge` and `record` follow when it is out, and
+`prepare` does for the next close what can be done before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -25,9 +27,11 @@ from plugin.deadlines import LIVE, Deadlines
 from plugin.decision import Decision, decide
 from plugin.ensemble import Ensemble
 from plugin.errors import BarRejected
+from plugin.features import LOOKBACK_BARS
 from plugin.live_flags import LiveFlags
 from plugin.reloader import Champion, Reloader
 from plugin.settings import Settings
+from plugin.windows import up_to_newest
 
 _log = structlog.get_logger()
 _CAME_AGAIN = ("repeat", "revision")
@@ -112,6 +116,26 @@ class Pipeline:
         question = partial(ask, ensemble, flags, self.buffers, bars, self._timeframe, self._rows)
         said = iter(await self._challenger.ask(ensemble, len(bars), question))
         return [replace(one, challenger=next(said)) if one.is_decided else one for one in answers]
+
+    def prepare(self, symbols: Sequence[str]) -> None:
+        """Let networks look at the bars of these symbols up to now, so that little is left to do when
+        the next ones close. Never raises: what goes wrong here comes out at the close, as an answer."""
+        served = [self.buffers[symbol] for symbol in symbols if symbol in self._served]
+        windows = [up_to_newest(buffer) for buffer in served]
+        champion = self._reloader.champion
+        challenger = None if self._challenger.is_busy else self._reloader.challenger
+        for ensemble in (champion.ensemble if champion else None, challenger):
+            if ensemble is not None and windows:
+                with suppress(Exception):
+                    ensemble.prepare(windows)
+
+    @property
+    def lookback(self) -> int:
+        """How many bars of each symbol those who answer look at."""
+        champion, challenger = self._reloader.champion, self._reloader.challenger
+        bundles = (champion and champion.bundle, challenger and challenger.bundle)
+        earlier = [bundle.manifest.n_earlier_rows for bundle in bundles if bundle]
+        return LOOKBACK_BARS + max(earlier, default=0)
 
     @property
     def champion(self) -> Bundle | None:

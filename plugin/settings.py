@@ -57,6 +57,11 @@ def _read_symbols(text: str) -> tuple[str, ...] | None:
     return symbols if well_formed and len(set(symbols)) == len(symbols) else None
 
 
+def _read_networks(text: str) -> tuple[str, ...] | None:
+    names = tuple(text.split(",")) if text else ()
+    return names if len(set(names)) == len(names) and set(names) <= set(SEQUENCE_MEMBERS) else None
+
+
 def without_password(url: str) -> str:
     """An address as it may be shown."""
     return re.sub(r"(?<=://)[^/@]*@", "***@", url)
@@ -91,6 +96,12 @@ _REDIS_URL = Kind(
 )
 _CRON = _matching(r"[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}", "five cron fields such as 17 3 * * 0")
 
+SEQUENCE_MEMBERS = ("lstm", "tft", "tcn", "transformer")
+"""The networks that a training can have; `training.network_members` makes them."""
+_NETWORKS = Kind(
+    f"nothing, or different ones of {','.join(SEQUENCE_MEMBERS)}", _read_networks, ",".join
+)
+
 SourceName = Literal["ccxt", "socket", "redis", "replay"]
 
 
@@ -116,6 +127,7 @@ class Settings:
     socket: Annotated[Path, _path(_MAX_SOCKET_BYTES)] = Path("run/plugin.sock")
     decision_timeout_ms: Annotated[int, _whole(1, 60_000)] = 250
     retrain_cron: Annotated[str, _CRON] = "17 3 * * 0"
+    sequence_members: Annotated[tuple[str, ...], _NETWORKS] = ()
     metrics_port: Annotated[int, _whole(0, 65_535)] = 0
     audit_every: Annotated[int, _whole(0, 1_000_000)] = 24
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.network_training import train_with_networks
 from tests.support.replays import replay
 from tests.support.small_training import SmallTraining, train_small
 
@@ -29,6 +30,14 @@ def market() -> Path:
 def small_training(tmp_path_factory: pytest.TempPathFactory) -> SmallTraining:
     """Simulated candles and a models folder with a champion; copy them before a change."""
     return train_small(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def network_training(
+    small_training: SmallTraining, tmp_path_factory: pytest.TempPathFactory
+) -> SmallTraining:
+    """A models folder whose champion has networks, on the same candles."""
+    return train_with_networks(small_training, tmp_path_factory.mktemp("networks"))
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -32,9 +32,9 @@ from plugin.manifest import (
     FeatureSetEntry,
     FileEntry,
     GateReport,
-    Kind,
     Manifest,
     MemberFile,
+    NetworkFiles,
     SymbolBars,
     content_hash,
     encode_manifest,
@@ -43,6 +43,9 @@ from plugin.meta_model import LogisticModel, MetaModel, meta_inputs
 from training.dataset import Dataset
 from training.models.base import Member, Model
 from training.settings import TrainingSettings, companions_of, library_versions
+
+if TYPE_CHECKING:  # torch takes seconds to import, and trees alone go without it
+    from training.networks import ServingNetworks
 
 _META_FILE = "meta.json"
 _GOLDEN_FILE = "golden.npz"
@@ -54,8 +57,8 @@ _VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
 
 @dataclass(frozen=True)
 class Trained:
-    """All that training hands over. `models` and `meta` are keyed by horizon; `evidence` are the rows
-    that all were judged on."""
+    """All that training hands over. `models` and the two of `meta` are keyed by horizon; `evidence` are
+    the rows that all were judged on."""
 
     settings: TrainingSettings
     candles: Mapping[str, Candles]
@@ -66,19 +69,32 @@ class Trained:
     metrics: dict[str, Any]
     evidence: OutOfFoldRows
     oof_rows: int
+    networks: ServingNetworks | None = None
+    meta_without_networks: Mapping[int, LogisticModel] = field(default_factory=dict)
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """Those over rows, then the networks."""
+        networks = self.networks.models if self.networks else ()
+        return (*(member.name for member in self.members), *networks)
 
 
 def draft_bundle(models_folder: Path, trained: Trained, created: str) -> Path:
     """Write all files of the bundle but its gate report; returns the folder of the draft."""
     files, member_files = _model_files(trained)
+    graphs, networks = trained.networks.files() if trained.networks else ({}, ())
+    files |= graphs
     meta = MetaModel(
-        tuple(member.name for member in trained.members),
-        {str(horizon): model for horizon, model in trained.meta.items()},
+        trained.member_names,
+        *(
+            {str(horizon): model for horizon, model in one.items()}
+            for one in (trained.meta, trained.meta_without_networks)
+        ),
     )
     files[_META_FILE] = msgspec.json.format(msgspec.json.encode(meta), indent=1)
     files[_GOLDEN_FILE] = golden_cases(trained).encode()
     files[_EVIDENCE_FILE] = trained.evidence.encode()
-    manifest = _manifest(trained, files, member_files, created)
+    manifest = _manifest(trained, files, member_files, networks, created)
 
     drafts = models_folder / "drafts"
     shutil.rmtree(drafts, ignore_errors=True)
@@ -138,6 +154,7 @@ def golden_cases(trained: Trained) -> Golden:
     """
     dataset, horizons = trained.dataset, list(trained.models)
     cases = np.linspace(0, dataset.n_rows - 1, _GOLDEN_CASES).round().astype(int)
+    n_bars = LOOKBACK_BARS + (trained.networks.n_earlier_rows if trained.networks else 0)
     length_ms = next(iter(trained.candles.values())).timeframe.length_ms
     open_time_ms = dataset.known_from_ms[cases] - length_ms
     windows = []
@@ -146,7 +163,7 @@ def golden_cases(trained: Trained) -> Golden:
         windows.append(
             np.stack(
                 [
-                    _window(trained.candles[name], int(opened))
+                    _window(trained.candles[name], int(opened), n_bars)
                     for name in (symbol, *companions_of(symbol))
                 ]
             )
@@ -163,6 +180,8 @@ def golden_cases(trained: Trained) -> Golden:
             for member in trained.members
         ]
     )
+    if trained.networks:
+        said = np.concatenate([said, trained.networks.golden(cases)])
     stacked = [
         trained.meta[horizon].probability(meta_inputs(said[:, place], rows[:, _VOLATILITY_COLUMN]))
         for place, horizon in enumerate(horizons)
@@ -172,16 +191,23 @@ def golden_cases(trained: Trained) -> Golden:
     )
 
 
-def _window(candles: Candles, newest_open_ms: int) -> NDArray[np.float64]:
+def _window(candles: Candles, newest_open_ms: int, n_bars: int) -> NDArray[np.float64]:
+    """The last bars up to one, of which the first may repeat the oldest there is: a companion that
+    began later than the window of a network is looked at no further back than 512 bars."""
     newest = (newest_open_ms - candles.first_open_ms) // candles.timeframe.length_ms
-    return candles.bars[:, newest - LOOKBACK_BARS + 1 : newest + 1]
+    return candles.bars[:, np.maximum(np.arange(newest - n_bars + 1, newest + 1), 0)]
 
 
 def _manifest(
-    trained: Trained, files: Mapping[str, bytes], members: Sequence[MemberFile], created: str
+    trained: Trained,
+    files: Mapping[str, bytes],
+    members: Sequence[MemberFile],
+    networks: Sequence[NetworkFiles],
+    created: str,
 ) -> Manifest:
     settings = trained.settings
-    sets = {name: FEATURE_SETS[name] for name in sorted({entry.feature_set for entry in members})}
+    used = {one.feature_set for one in members} | {one.feature_set for one in networks}
+    sets = {name: FEATURE_SETS[name] for name in sorted(used)}
     draft = Manifest(
         format_version=FORMAT_VERSION,
         bundle_id="",
@@ -200,6 +226,7 @@ def _manifest(
             for name, own in sets.items()
         },
         members=tuple(members),
+        networks=tuple(networks),
         meta_file=_META_FILE,
         golden_file=_GOLDEN_FILE,
         evidence_file=_EVIDENCE_FILE,
@@ -207,7 +234,7 @@ def _manifest(
             name: FileEntry(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
             for name, content in files.items()
         },
-        libraries=_libraries({member.kind for member in trained.members}),
+        libraries=_libraries(trained),
         bars={
             symbol: SymbolBars(
                 first_open_ms=candles.first_open_ms,
@@ -226,9 +253,12 @@ def _manifest(
     return msgspec.structs.replace(draft, content_hash=digest, bundle_id=f"{stamp}-{digest[:12]}")
 
 
-def _libraries(kinds: Set[Kind]) -> dict[str, str]:
+def _libraries(trained: Trained) -> dict[str, str]:
     """The versions of what the members and the meta-model were made with, and are read by."""
-    return library_versions() | ({"onnxruntime": version("onnxruntime")} if "onnx" in kinds else {})
+    by_torch = ["torch", "onnx"] if trained.networks else []
+    is_onnx = by_torch or any(member.kind == "onnx" for member in trained.members)
+    names = [*by_torch, *(["onnxruntime"] if is_onnx else [])]
+    return library_versions() | {name: version(name) for name in names}
 
 
 def _git_revision() -> str:

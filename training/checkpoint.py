@@ -13,7 +13,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from plugin.clock import SystemClock
 from plugin.durable import locked, replace_file
 from plugin.errors import WrongUse
 from plugin.features.joined import FEATURE_SETS
-from training.settings import MEMBERS, TrainingSettings, library_versions
+from training.models.base import Described
+from training.settings import TrainingSettings, library_versions
 
 Keep = Callable[[str, Callable[[], bytes]], bytes]
 
@@ -93,7 +94,9 @@ def open_checkpoint(models_dir: Path, key: str, *, resume: bool) -> Iterator[Che
             shutil.rmtree(folder)
 
 
-def training_key(settings: TrainingSettings, candles: Mapping[str, Candles]) -> str:
+def training_key(
+    settings: TrainingSettings, candles: Mapping[str, Candles], members: Sequence[Described]
+) -> str:
     """A hash of the settings, all bars, the features, the members, their libraries and the code."""
     decisive = {
         "settings": settings,
@@ -103,7 +106,7 @@ def training_key(settings: TrainingSettings, candles: Mapping[str, Candles]) -> 
         },
         "features": {name: own.schema_hash for name, own in FEATURE_SETS.items()},
         "members": [
-            [member.name, member.kind, member.feature_set, member.parameters] for member in MEMBERS
+            [member.name, member.kind, member.feature_set, member.parameters] for member in members
         ],
         "libraries": library_versions(),
         "code": _code_hash(),

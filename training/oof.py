@@ -30,6 +30,14 @@ class OutOfFold:
     probability: NDArray[np.float64]
     fold: NDArray[np.int64]
 
+    def first(self, n_members: int) -> OutOfFold:
+        """The first members alone."""
+        return OutOfFold(self.members[:n_members], self.probability[:n_members], self.fold)
+
+    def and_networks(self, names: Sequence[str], said: NDArray[np.float64]) -> OutOfFold:
+        """With what networks said, (networks, rows), after the others."""
+        return OutOfFold((*self.members, *names), np.vstack([self.probability, said]), self.fold)
+
 
 def bin_members(
     members: Sequence[Member], dataset: Dataset, first_block: NDArray[np.int64]

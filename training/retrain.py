@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,14 +23,15 @@ from plugin.meta_model import LogisticModel
 from plugin.registry import Registry
 from training.attempts import BY_COMMAND, counted
 from training.bundle_writer import Trained, draft_bundle, publish_bundle
-from training.checkpoint import Keep, open_checkpoint, training_key
+from training.checkpoint import open_checkpoint, training_key
 from training.dataset import Dataset
 from training.evaluate import evaluate, judged_rows
+from training.learning import Learnt, learn, open_networks
 from training.material import Folds, read_candles, rows_and_labels, split_rows
-from training.models.base import Model
-from training.oof import OutOfFold, Step, bin_members, fit_final, out_of_fold, predict_seen
+from training.models.base import Described
+from training.oof import OutOfFold, Step
 from training.run_record import Minutes, Walk, write_run_record
-from training.settings import MEMBERS, TrainingSettings
+from training.settings import BLOCKS_PER_FIT, TrainingSettings
 from training.stacking import fit_meta, stack_out_of_fold
 
 
@@ -48,8 +47,9 @@ class Outcome:
 
 def n_steps(settings: TrainingSettings) -> int:
     """How often `retrain` calls its `step`."""
-    n_models = len(settings.horizons) * len(MEMBERS) * (settings.n_folds + 1)
-    return n_models + 1
+    n_models = len(settings.horizons) * len(settings.row_members) * (settings.n_folds + 1)
+    n_fits = -(-settings.n_folds // BLOCKS_PER_FIT) + 1
+    return n_models + len(settings.networks) * n_fits + 1
 
 
 def retrain(
@@ -73,25 +73,33 @@ def retrain(
         candles = read_candles(settings, store)
         minutes.took("candles")
         dataset = rows_and_labels(settings, candles)
+        networks = open_networks(settings, dataset)
+        dataset = networks.dataset if networks else dataset
         folds = split_rows(settings, dataset)
         minutes.took("features")
-        key = training_key(settings, candles)
-        with open_checkpoint(models_dir, key, resume=resume) as kept:
-            oof, models = _learn(settings, dataset, folds, kept.piece, step)
-            stacked, meta = _stack(dataset, folds, oof)
-            metrics = _evaluate(settings, dataset, folds, oof, stacked, models)
+        members = settings.row_members
+        described: list[Described] = [*members, *(networks.members if networks else ())]
+        with open_checkpoint(
+            models_dir, training_key(settings, candles, described), resume=resume
+        ) as kept:
+            learnt = learn(settings, dataset, folds, networks, kept.piece, step, minutes)
+            stacked, meta, without = _stack(dataset, folds, learnt.oof, len(members))
+            metrics = _evaluate(settings, dataset, folds, learnt, stacked)
+            oof = learnt.oof
             trained = Trained(
                 settings=settings,
                 candles=candles,
                 dataset=dataset,
-                members=MEMBERS,
-                models=models,
+                members=members,
+                models=learnt.models,
+                networks=learnt.networks,
                 meta=meta,
+                meta_without_networks=without,
                 metrics=metrics,
                 evidence=judged_rows(dataset, oof, stacked),
                 oof_rows=metrics[str(settings.primary_horizon)]["oof_rows"],
             )
-            minutes.took("models")
+            minutes.took("figures")
             with locked(models_dir):  # from the name of the draft to its role, nobody else writes here
                 now_ms = SystemClock().now_ms()
                 created = _free_second(models_dir, now_ms)
@@ -100,58 +108,46 @@ def retrain(
                 report = run_gates(draft, now_ms=now_ms, limits=limits)
                 bundle = publish_bundle(models_dir, draft, report)
                 role = enter(Registry(models_dir), bundle.name, report, at=created, who="training")
-                minutes.took("bundle and gates")
+                minutes.took("gates")
                 walk = Walk(training.number, trigger, role, kept.reused, kept.damaged, minutes)
                 record = write_run_record(models_dir, bundle, trained, report, walk)
         training.end(role, bundle.name, _why_unfit(report))
     return Outcome(bundle, report, record, role)
 
 
-def _learn(
-    settings: TrainingSettings, dataset: Dataset, folds: Folds, keep: Keep, step: Step
-) -> tuple[dict[int, OutOfFold], dict[int, dict[str, Model]]]:
-    """By horizon: what every member says out of fold, and every member's model that will serve."""
-    every_fold_learns_from = folds[max(settings.horizons)][0].train
-    binned = bin_members(MEMBERS, dataset, every_fold_learns_from)
-    oof, models = {}, {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the libraries let go of the interpreter lock
-        for horizon in settings.horizons:
-            seed, of_horizon = settings.seed, folds[horizon]
-            oof[horizon] = out_of_fold(
-                MEMBERS, binned, dataset, horizon, of_horizon, seed, pool, step, keep
-            )
-            models[horizon] = fit_final(MEMBERS, binned, dataset, horizon, seed, pool, step, keep)
-    return oof, models
-
-
 def _stack(
-    dataset: Dataset, folds: Folds, oof: Mapping[int, OutOfFold]
-) -> tuple[dict[int, NDArray[np.float64]], dict[int, LogisticModel]]:
-    """By horizon: what the stack says out of fold, and the meta-model that will serve."""
+    dataset: Dataset, folds: Folds, oof: Mapping[int, OutOfFold], n_row_members: int
+) -> tuple[dict[int, NDArray[np.float64]], dict[int, LogisticModel], dict[int, LogisticModel]]:
+    """By horizon: what the stack says out of fold, the meta-model that will serve, and, where there are
+    networks, the one for when they can not answer."""
     stacked = {
         horizon: stack_out_of_fold(said, dataset, horizon, folds[horizon])
         for horizon, said in oof.items()
     }
-    return stacked, {horizon: fit_meta(said, dataset, horizon) for horizon, said in oof.items()}
+    meta = {horizon: fit_meta(said, dataset, horizon) for horizon, said in oof.items()}
+    without = {
+        horizon: fit_meta(said.first(n_row_members), dataset, horizon)
+        for horizon, said in oof.items()
+        if len(said.members) > n_row_members
+    }
+    return stacked, meta, without
 
 
 def _evaluate(
     settings: TrainingSettings,
     dataset: Dataset,
     folds: Folds,
-    oof: Mapping[int, OutOfFold],
+    learnt: Learnt,
     stacked: Mapping[int, NDArray[np.float64]],
-    models: Mapping[int, Mapping[str, Model]],
 ) -> dict[str, Any]:
     """By horizon, as the manifest spells it: how good all of them are."""
     length_ms = Timeframe.parse(settings.timeframe).length_ms
-    metrics = {}
-    for horizon, said in oof.items():
-        seen = predict_seen(MEMBERS, models[horizon], dataset, said)
-        metrics[str(horizon)] = evaluate(
-            dataset, horizon, said, stacked[horizon], seen, folds[horizon], length_ms
+    return {
+        str(horizon): evaluate(
+            dataset, horizon, said, stacked[horizon], learnt.seen[horizon], folds[horizon], length_ms
         )
-    return metrics
+        for horizon, said in learnt.oof.items()
+    }
 
 
 def _free_second(models_dir: Path, now_ms: int) -> str:

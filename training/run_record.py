@@ -15,7 +15,7 @@ from plugin.durable import replace_file
 from plugin.features.joined import FEATURE_SETS
 from plugin.manifest import MANIFEST_FILE, GateReport
 from training.bundle_writer import Trained
-from training.models.base import Model
+from training.models.base import Described, Model
 
 
 class Minutes:
@@ -59,6 +59,8 @@ def write_run_record(
         "settings",
         "metrics",
     )
+    serving = trained.networks
+    described: list[Described] = [*trained.members, *(serving.networks.members if serving else ())]
     record = {
         "bundle_id": bundle.name,
         "candidate": walk.number,
@@ -71,8 +73,9 @@ def write_run_record(
                 "feature_set": member.feature_set,
                 "parameters": dict(member.parameters),
             }
-            for member in trained.members
+            for member in described
         },
+        "networks": serving.learning() if serving else {},
         "importances": {
             str(horizon): {
                 member.name: _importances(models[member.name], member.feature_set)

@@ -31,7 +31,7 @@ from training.background import (
     run_in_background,
 )
 from training.candles import venue_of
-from training.settings import REFERENCE_ASSETS
+from training.settings import MEMBERS, REFERENCE_ASSETS
 
 HOUR_MS = 3_600_000
 LONGEST_PAUSE_HOURS = 24
@@ -168,6 +168,7 @@ class ScheduledRun:
             *("--venue", venue, "--timeframe", settings.timeframe.name),
             *("--store", str(settings.candles_dir), "--models-dir", str(self._models_dir)),
             *("--symbols", *settings.symbols),
+            *("--members", *(member.name for member in MEMBERS), *settings.sequence_members),
             *self._options.more,
         )
 

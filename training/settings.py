@@ -21,11 +21,17 @@ MEMBERS: tuple[Member, ...] = (
 REFERENCE_ASSETS = ("BTC/USDT", "ETH/USDT", "XRP/USDT", "LTC/USDT")
 
 
+BLOCKS_PER_FIT = 2
+"""A network learns anew only for so many test blocks together."""
+
+
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One training run. Times are milliseconds UTC; horizons and embargo are bars.
 
     `symbols` are served and judged; the models learn from the rows of `also_learn_from`, too. The first
     `first_train_share` of the time is only learnt from; the rest is cut into `n_folds` test blocks.
+    `members` answer one row each, `networks` windows of rows. A `quick` training is a trial of the
+    whole walk: its networks learn next to nothing.
     """
 
     venue: str
@@ -40,6 +46,14 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     n_folds: int = 5
     embargo_bars: int = 24
     seed: int = 7
+    members: tuple[str, ...] = tuple(member.name for member in MEMBERS)
+    networks: tuple[str, ...] = ()
+    quick: bool = False
+
+    @property
+    def row_members(self) -> tuple[Member, ...]:
+        """The members over rows, in their own order."""
+        return tuple(member for member in MEMBERS if member.name in self.members)
 
     @property
     def learnt_symbols(self) -> tuple[str, ...]:

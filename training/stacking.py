@@ -40,7 +40,7 @@ def stack_out_of_fold(
 
 
 def fit_meta(oof: OutOfFold, dataset: Dataset, horizon: int) -> LogisticModel:
-    """The meta-model that serves: learnt from every out-of-fold row whose label is known."""
+    """A meta-model that serves: learnt from every out-of-fold row whose label is known."""
     rows = np.flatnonzero(oof.fold >= 0)
     return _fit(_inputs(oof, dataset), dataset.labels[horizon].up, rows)
 

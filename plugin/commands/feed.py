@@ -13,11 +13,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from plugin.bar import BarClosed, Timeframe
+from plugin.buffer import HELD_BARS
 from plugin.bundle import verify_bundle
 from plugin.candles import closed_bars
 from plugin.clock import SystemClock
 from plugin.command_line import YES, add_command
-from plugin.features import LOOKBACK_BARS
 from plugin.logs import configure_logs
 from plugin.registry import Registry
 from plugin.settings import Settings, load_settings
@@ -82,7 +82,7 @@ async def publish(source: BarSource, url: str, symbols: Sequence[str], timeframe
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, source.stop)
     for symbol in symbols:
-        history = await source.history(symbol, LOOKBACK_BARS)
+        history = await source.history(symbol, HELD_BARS)
         if history is not None:
             await _offer(redis, timeframe, list(closed_bars(history, "redis")))
     async for batch in source.batches():

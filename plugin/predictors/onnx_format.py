@@ -1,23 +1,52 @@
 """What does an ONNX file hold, found out before any runtime reads it?
 
 The file is one protobuf message, ModelProto of the ONNX standard (onnx/onnx.proto). It is walked by a
-table of the fields that a network over a row needs, and a field that is not in the table is refused:
-so there is no data in other files, no graph within the graph, no function, no sparse tensor. A network
-of the operators below comes to an end, says the same twice and needs no memory beyond its weights.
+table of the fields that a network needs, and a field that is not in the table is refused: so there is
+no data in other files, no graph within the graph, no function, no sparse tensor. A network of the
+operators below comes to an end and says the same twice; one over a row needs no memory beyond its
+weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
-OPERATORS = frozenset(
+ROW_OPERATORS = frozenset(
     {
         *("Add", "Sub", "Mul", "Div", "Gemm", "MatMul", "BatchNormalization", "LayerNormalization"),
         *("Relu", "LeakyRelu", "Elu", "Selu", "Gelu", "Erf", "Softplus", "Sigmoid", "Tanh", "Clip"),
         *("Constant", "Identity", "Flatten", "Squeeze"),
     }
 )
+"""Those of a network over one row."""
+WINDOW_OPERATORS = ROW_OPERATORS | {
+    *(
+        "LSTM",
+        "Conv",
+        "Softmax",
+        "Concat",
+        "Split",
+        "Slice",
+        "Gather",
+        "Reshape",
+        "Transpose",
+        "Unsqueeze",
+    ),
+    *(
+        "Shape",
+        "Cast",
+        "ConstantOfShape",
+        "Expand",
+        "Pad",
+        "Mod",
+        "ReduceMean",
+        "ReduceSum",
+        "Sqrt",
+        "Pow",
+    ),
+}
+"""Those of a network over a window."""
 _OWN_DOMAINS = (b"", b"ai.onnx")
 _MAX_FIELDS = 20_000  # of a file; a network of ten layers has a few hundred
 
@@ -61,17 +90,17 @@ _WIRE_TYPES = {
 _WIDTH = {_FIXED64: 8, _FIXED32: 4}
 
 
-def metadata_of(content: bytes) -> dict[str, str]:
+def metadata_of(content: bytes, operators: Set[str]) -> dict[str, str]:
     """The metadata of a network that is whole within `content`.
 
-    Raises ValueError where it is not one, or one that asks for more than a network over a row may.
+    Raises ValueError where it is not one, or one that asks for other than `operators`.
     """
     model = _Walk(memoryview(content)).message("model", 0, len(content))
     graphs = model.get(7, [])
     if len(graphs) != 1:
         raise ValueError(f"expected one graph, was {len(graphs)}")
     for node in graphs[0].get(1, []):
-        _check_operator(bytes(_last(node, 4)), bytes(_last(node, 7)))
+        _check_operator(bytes(_last(node, 4)), bytes(_last(node, 7)), operators)
     for operator_set in model.get(8, []):
         if (domain := bytes(_last(operator_set, 1))) not in _OWN_DOMAINS:
             raise ValueError(f"expected operators of ONNX itself, was the set {domain!r}")
@@ -81,10 +110,10 @@ def metadata_of(content: bytes) -> dict[str, str]:
     return dict(entries)
 
 
-def _check_operator(name: bytes, domain: bytes) -> None:
-    if domain not in _OWN_DOMAINS or name.decode("ascii", "replace") not in OPERATORS:
+def _check_operator(name: bytes, domain: bytes, operators: Set[str]) -> None:
+    if domain not in _OWN_DOMAINS or name.decode("ascii", "replace") not in operators:
         whole = b".".join(filter(None, (domain, name)))
-        raise ValueError(f"expected operators of a network over a row, was {whole!r}")
+        raise ValueError(f"expected operators of such a network, was {whole!r}")
 
 
 def _last(message: Mapping[int, list[Any]], field: int) -> memoryview:

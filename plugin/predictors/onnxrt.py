@@ -7,7 +7,7 @@ runtime is given bytes, never a path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from plugin.errors import BundleRefused
 from plugin.features.feature_set import FeatureSet
-from plugin.predictors.onnx_format import metadata_of
+from plugin.predictors.onnx_format import ROW_OPERATORS, metadata_of
 
 SCHEMA_KEY = "feature_schema"
 """The metadata key under which a network carries the schema hash of its features."""
 MAX_BYTES = 16 * 2**20
-_FLOAT = "tensor(float)"
+FLOAT = "tensor(float)"
 _ERROR = 3  # of the severities of onnxruntime: warnings name the host's GPUs, or that it has none
 
 
@@ -55,18 +55,27 @@ def read_onnx(
 
     Raises BundleRefused where the content is not such a network or onnxruntime is not installed.
     """
+    session = open_network(file, content, feature_names, ROW_OPERATORS)
+    network = _network(file, session, columns)
+    _try(file, network)
+    return network
+
+
+def open_network(file: str, content: bytes, feature_names: Sequence[str], operators: Set[str]) -> Any:
+    """A session for a file that was looked through: of these `operators` and over these features.
+
+    Raises BundleRefused where it is not, or onnxruntime is not installed.
+    """
     if len(content) > MAX_BYTES:
         raise BundleRefused(file, f"a network of at most {MAX_BYTES} bytes", len(content))
     try:
-        metadata = metadata_of(content)
+        metadata = metadata_of(content, operators)
     except ValueError as error:
-        raise BundleRefused(file, "a network over a row, in ONNX", error) from error
+        raise BundleRefused(file, "a network in ONNX", error) from error
     expected = FeatureSet("of the member", tuple(feature_names)).schema_hash
     if (was := metadata.get(SCHEMA_KEY, "none")) != expected:
         raise BundleRefused(file, f"a network over features of schema {expected[:12]}", was[:12])
-    network = _network(file, _session(file, content), columns)
-    _try(file, network)
-    return network
+    return _session(file, content)
 
 
 def _session(file: str, content: bytes) -> Any:
@@ -98,15 +107,15 @@ def _session(file: str, content: bytes) -> Any:
 
 def _network(file: str, session: Any, columns: NDArray[np.int64]) -> Network:
     asked, said = session.get_inputs(), session.get_outputs()
-    layouts = [_layout(one) for one in asked], [_layout(one) for one in said]
-    in_layout, out_layout = (_FLOAT, "rows", columns.size), (_FLOAT, "rows")
+    layouts = [layout(one) for one in asked], [layout(one) for one in said]
+    in_layout, out_layout = (FLOAT, "rows", columns.size), (FLOAT, "rows")
     if layouts not in (([in_layout], [out_layout]), ([in_layout], [(*out_layout, 1)])):
         expected = f"{in_layout} in, {out_layout} or {(*out_layout, 1)} out"
         raise BundleRefused(file, expected, f"{layouts[0]} in, {layouts[1]} out")
     return Network(session, columns, asked[0].name, said[0].name)
 
 
-def _layout(value: Any) -> tuple[str | int | None, ...]:
+def layout(value: Any) -> tuple[str | int | None, ...]:
     """Type and shape; a first dimension that is left open, whatever its name, is called "rows"."""
     first, *others = value.shape or [1]
     return (value.type, first if isinstance(first, int) else "rows", *others)

@@ -14,7 +14,6 @@ from plugin.candles import ABSENT, Candles, on_grid
 from plugin.clock import Clock
 from plugin.decision import Decision
 from plugin.errors import BarRejected
-from plugin.features import LOOKBACK_BARS
 from plugin.pipeline import Pipeline
 from plugin.protocol import (
     MAX_BARS,
@@ -175,7 +174,7 @@ class Reception:
             timeframe=self._timeframe.name,
             served=tuple(symbol for symbol in buffers if self._desk.serves(symbol)),
             followed=tuple(symbol for symbol in buffers if not self._desk.serves(symbol)),
-            lookback=LOOKBACK_BARS,
+            lookback=self._pipeline.lookback,
             held={symbol: _held(buffer) for symbol, buffer in buffers.items()},
         )
 

@@ -20,14 +20,15 @@ import numpy as np
 import structlog
 
 from plugin.answer import Answer
+from plugin.bar import Timeframe
 from plugin.bundle import load_bundle
 from plugin.clock import utc_text
 from plugin.distance import distance
 from plugin.ensemble import Ensemble, Prediction
 from plugin.errors import ShadowgateError
-from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import ROW_NAMES, Window, write_joined_row
 from plugin.pipeline import Pipeline
+from plugin.windows import Stretch
 
 _log = structlog.get_logger()
 EQUAL, DIFFERENT, NOT_POSSIBLE = "equal", "different", "not_possible"
@@ -40,7 +41,7 @@ class _Case(NamedTuple):
     prediction: Prediction
     bundle_id: str
     windows: list[Window]
-    timeframe_ms: int
+    timeframe: Timeframe
 
 
 class _Found(NamedTuple):
@@ -118,11 +119,11 @@ class SelfAudit:
             buffer = self._pipeline.buffers.get(name)
             if buffer is None or buffer.newest_open_ms != bar.open_time_ms:
                 return None
-            first = max(0, buffer.newest + 1 - LOOKBACK_BARS)
+            first = max(0, buffer.newest + 1 - self._pipeline.lookback)
             copy = buffer.bars[:, first : buffer.newest + 1].copy()
             windows.append((copy, copy.shape[1] - 1))
-        length_ms = self._pipeline.buffers[bar.symbol].timeframe.length_ms
-        return _Case(answer, prediction, champion.bundle_id, windows, length_ms)
+        timeframe = self._pipeline.buffers[bar.symbol].timeframe
+        return _Case(answer, prediction, champion.bundle_id, windows, timeframe)
 
     async def _audit(self, case: _Case) -> None:
         try:
@@ -148,19 +149,22 @@ def _recompute(case: _Case, models_dir: Path) -> _Found:
     row = np.full((1, len(ROW_NAMES)), np.nan, dtype=np.float32)
     own, *companions = case.windows
     open_ms = case.answer.bar.open_time_ms
-    refusal = write_joined_row(own, companions, open_ms, case.timeframe_ms, row[0])
+    refusal = write_joined_row(own, companions, open_ms, case.timeframe.length_ms, row[0])
     if refusal:
         raise ValueError(f"the same window is refused now: {refusal}")
-    [again] = Ensemble(bundle).predict([case.answer.bar.symbol], row)
+    symbol, (bars, newest) = case.answer.bar.symbol, own
+    earlier = Stretch(symbol, case.timeframe, bars, newest - 1, open_ms - case.timeframe.length_ms)
+    [again] = Ensemble(bundle).predict([symbol], row, [earlier])
     asking = case.prediction.asking
     pairs = [
-        _Found(distance(before, now), member, horizon, before, now)
+        _Found(distance(None if math.isnan(before) else before, now), member, horizon, before, now)
         for member, said, said_again in zip(
             asking.members, case.prediction.said, again.said, strict=True
         )
         for horizon, before, now in zip(asking.horizons, said, said_again, strict=True)
     ]
+    stacked = again.stacked_by(case.prediction.statuses)
     for horizon, before in case.prediction.probabilities.items():
-        now = again.probabilities.get(horizon, math.nan)
+        now = stacked.get(horizon, math.nan)
         pairs.append(_Found(distance(before, now), "stack", horizon, before, now))
     return max(pairs, key=lambda one: one.size)

@@ -304,10 +304,10 @@ def test_stopped_while_the_challenger_is_asked_the_answers_are_recorded(running)
     asked = asyncio.Event()
 
     class Stuck(Ensemble):
-        def predict(self, symbols, rows):
+        def predict(self, symbols, rows, earlier=()):
             loop.call_soon_threadsafe(asked.set)
             time.sleep(5)
-            return super().predict(symbols, rows)
+            return super().predict(symbols, rows, earlier)
 
     async def stopped() -> None:
         nonlocal loop

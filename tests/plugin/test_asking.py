@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plugin.ensemble import Ensemble, Prediction
 from plugin.features.joined import joined_history
+from plugin.windows import EarlierRows
 from tests.support.live import FIRST, SERVED, Live, champion_of, stored
 from tests.support.small_training import SmallTraining
 
@@ -24,9 +25,14 @@ class Remembering(Ensemble):
         super().__init__(ensemble.bundle)
         self.asked: list[tuple[tuple[str, ...], NDArray[np.float32]]] = []
 
-    def predict(self, symbols: Sequence[str], rows: NDArray[np.float32]) -> list[Prediction]:
+    def predict(
+        self,
+        symbols: Sequence[str],
+        rows: NDArray[np.float32],
+        earlier: Sequence[EarlierRows] = (),
+    ) -> list[Prediction]:
         self.asked.append((tuple(symbols), rows.copy()))
-        return super().predict(symbols, rows)
+        return super().predict(symbols, rows, earlier)
 
 
 @pytest.fixture

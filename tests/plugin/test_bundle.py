@@ -182,13 +182,13 @@ def test_a_bundle_under_another_name_is_refused(bundle: Path) -> None:
 
 
 def test_a_newer_format_is_refused_whatever_else_it_holds(bundle: Path) -> None:
-    seal_text(bundle, b'{"format_version": 3, "news": {}}')
-    assert "manifest.json: expected format version 2, was 3" in str(refusal_of(bundle))
+    seal_text(bundle, b'{"format_version": 4, "news": {}}')
+    assert "manifest.json: expected format version 3, was 4" in str(refusal_of(bundle))
 
 
 def test_an_older_format_is_refused(bundle: Path) -> None:
     rewrite_manifest(bundle, lambda parts: parts.update(format_version=1))
-    assert "manifest.json: expected format version 2, was 1" in str(refusal_of(bundle))
+    assert "manifest.json: expected format version 3, was 1" in str(refusal_of(bundle))
 
 
 @pytest.mark.parametrize(
@@ -198,8 +198,8 @@ def test_an_older_format_is_refused(bundle: Path) -> None:
         b"{}",
         b"[]",
         b"\xff\xfe",
-        b'{"format_version": "2"}',
-        b'{"format_version": 2}',
+        b'{"format_version": "3"}',
+        b'{"format_version": 3}',
         b"[" * 100_000,
     ],
     ids=["empty", "no keys", "a list", "no text", "a text version", "only a version", "brackets"],

@@ -26,12 +26,12 @@ DEADLINE_S = 0.05
 
 
 class Raising(Ensemble):
-    def predict(self, symbols, rows):
+    def predict(self, symbols, rows, earlier=()):
         raise ZeroDivisionError("no members")
 
 
 class Leaving(Ensemble):
-    def predict(self, symbols, rows):
+    def predict(self, symbols, rows, earlier=()):
         raise SystemExit(3)
 
 
@@ -42,10 +42,10 @@ class Stuck(Ensemble):
         super().__init__(bundle)
         self.go, self.n_asked = threading.Event(), 0
 
-    def predict(self, symbols, rows):
+    def predict(self, symbols, rows, earlier=()):
         self.n_asked += 1
         assert self.go.wait(60)
-        return super().predict(symbols, rows)
+        return super().predict(symbols, rows, earlier)
 
 
 @pytest.fixture
@@ -186,9 +186,9 @@ class Remembering(Ensemble):
         super().__init__(bundle)
         self.rows: list[NDArray[np.float32]] = []
 
-    def predict(self, symbols, rows):
+    def predict(self, symbols, rows, earlier=()):
         self.rows.append(rows.copy())
-        return super().predict(symbols, rows)
+        return super().predict(symbols, rows, earlier)
 
 
 def test_beside_other_companions_it_is_asked_with_rows_of_its_own(small_training, tmp_path, other):

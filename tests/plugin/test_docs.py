@@ -66,7 +66,7 @@ def test_every_reason_stands_there_once_and_no_other(documented):
         | {kind.value for kind in not_new}
         | refusals
         | {f"companion_{refusal}" for refusal in refusals}
-        | {f"member_{status}:<member>" for status in said - {"ok", "member_"}}
+        | {f"member_{status}:<member>" for status in said - {"ok", "missing", "member_"}}
         | {f"gate_{gate}" for gate in literals(decision._missing_gate)}
         | {reason.replace("missing:", "missing:<symbol>") for reason in asked}
         | {reason.replace("gate_", "gate_<gate>") for reason in permitted}

@@ -10,6 +10,7 @@ from plugin.manifest import (
     GateReport,
     GateResult,
     Manifest,
+    NetworkFiles,
     Verdict,
     content_hash,
     encode_manifest,
@@ -43,9 +44,14 @@ def test_time_revision_and_gates_lie_outside_the_hash(manifest: Manifest, field:
     assert content_hash(changed) == content_hash(manifest)
 
 
+NETWORK = NetworkFiles(
+    member="net", feature_set="base", n_steps=48, history_file="history", step_file="step"
+)
+
+
 def test_everything_else_lies_within(manifest: Manifest) -> None:
     changes = {
-        "format_version": 3,
+        "format_version": 4,
         "venue": "another",
         "symbols": ("DOGE/USDT",),
         "timeframe": "4h",
@@ -55,6 +61,7 @@ def test_everything_else_lies_within(manifest: Manifest) -> None:
         "companions": {},
         "feature_sets": {},
         "members": manifest.members[1:],
+        "networks": (NETWORK,),
         "meta_file": "another",
         "golden_file": "another",
         "evidence_file": "another",

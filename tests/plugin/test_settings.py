@@ -94,6 +94,8 @@ def test_the_environment_goes_before_the_file_and_other_variables_are_left_alone
         "ML_RETRAIN_CRON=hourly",
         "ML_RETRAIN_CRON=17 3 * *",
         "ML_METRICS_PORT=65536",
+        "ML_SEQUENCE_MEMBERS=lgb",
+        "ML_SEQUENCE_MEMBERS=lstm,lstm",
     ],
 )
 def test_a_bad_value_is_refused_with_its_flag_and_line(path, line):
@@ -241,6 +243,7 @@ def test_every_live_flag_and_no_other_takes_effect(path):
         socket=Path("p"),
         decision_timeout_ms=1,
         retrain_cron="0 0 1 1 *",
+        sequence_members=("tft", "lstm"),
         metrics_port=1,
         audit_every=1,
     )

@@ -30,7 +30,7 @@ SIMULATED = TrainingSettings(venue=SIMULATED_VENUE, until_ms=END_MS, horizons=(5
 REAL = TrainingSettings(
     venue="binance_spot", since_ms=1_609_459_200_000, until_ms=END_MS, horizons=(5,), n_folds=3
 )
-LEARN, ROWS_AND_LABELS, WALK_FORWARD = walk._learn, walk.rows_and_labels, material.walk_forward
+LEARN, ROWS_AND_LABELS, WALK_FORWARD = walk.learn, walk.rows_and_labels, material.walk_forward
 
 Exchange = Callable[[pytest.MonkeyPatch], None]
 
@@ -85,7 +85,7 @@ def shuffled(dataset: Dataset) -> Dataset:
 def learn_from_shuffled_labels(patched: pytest.MonkeyPatch) -> None:
     """And be judged by the right ones."""
     patched.setattr(
-        walk, "_learn", lambda settings, dataset, *more: LEARN(settings, shuffled(dataset), *more)
+        walk, "learn", lambda settings, dataset, *more: LEARN(settings, shuffled(dataset), *more)
     )
 
 

@@ -15,6 +15,7 @@ from plugin.errors import WrongUse
 from tests.support.small_training import SETTINGS
 from training import checkpoint
 from training.checkpoint import open_checkpoint, training_key
+from training.settings import MEMBERS
 
 ROOT = Path(__file__).parents[2]
 KEY = "a" * 32
@@ -159,16 +160,16 @@ class TestKey:
 
     @pytest.fixture
     def key(self, candles: dict[str, Candles]) -> str:
-        return training_key(SETTINGS, candles)
+        return training_key(SETTINGS, candles, MEMBERS)
 
     def test_the_same_training_has_the_same_key(self, key: str, candles: dict[str, Candles]) -> None:
-        assert training_key(SETTINGS, dict(reversed(candles.items()))) == key
+        assert training_key(SETTINGS, dict(reversed(candles.items())), MEMBERS) == key
 
     @pytest.mark.parametrize(
         "change", [{"seed": 8}, {"n_folds": 3}, {"until_ms": 1}, {"symbols": ("ETH/USDT", "BTC/USDT")}]
     )
     def test_settings(self, key: str, candles: dict[str, Candles], change: dict[str, object]) -> None:
-        assert training_key(msgspec.structs.replace(SETTINGS, **change), candles) != key
+        assert training_key(msgspec.structs.replace(SETTINGS, **change), candles, MEMBERS) != key
 
     @pytest.mark.parametrize("symbol", ["BTC/USDT", "LTC/USDT"])
     def test_one_value_of_one_bar(self, key: str, candles: dict[str, Candles], symbol: str) -> None:
@@ -176,32 +177,32 @@ class TestKey:
         bars = own.bars.copy()
         bars[4, 7] = np.nextafter(bars[4, 7], np.inf)
         changed = Candles(own.symbol, own.timeframe, own.first_open_ms, bars)
-        assert training_key(SETTINGS, {**candles, symbol: changed}) != key
+        assert training_key(SETTINGS, {**candles, symbol: changed}, MEMBERS) != key
 
     def test_the_time_of_the_bars(self, key: str, candles: dict[str, Candles]) -> None:
         own = candles["BTC/USDT"]
         later = Candles(own.symbol, own.timeframe, own.first_open_ms + 3_600_000, own.bars)
-        assert training_key(SETTINGS, {**candles, "BTC/USDT": later}) != key
+        assert training_key(SETTINGS, {**candles, "BTC/USDT": later}, MEMBERS) != key
 
     def test_a_parameter_of_a_member(
         self, key: str, candles: dict[str, Candles], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(checkpoint.MEMBERS[0].bin.__globals__["PARAMETERS"], "lambda_l2", 11.0)
-        assert training_key(SETTINGS, candles) != key
+        monkeypatch.setitem(MEMBERS[0].bin.__globals__["PARAMETERS"], "lambda_l2", 11.0)
+        assert training_key(SETTINGS, candles, MEMBERS) != key
 
     def test_the_version_of_a_library(
         self, key: str, candles: dict[str, Candles], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         versions = {**checkpoint.library_versions(), "numpy": "0"}
         monkeypatch.setattr(checkpoint, "library_versions", lambda: versions)
-        assert training_key(SETTINGS, candles) != key
+        assert training_key(SETTINGS, candles, MEMBERS) != key
 
     def test_the_features(
         self, key: str, candles: dict[str, Candles], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fewer = dict(list(checkpoint.FEATURE_SETS.items())[:-1])
         monkeypatch.setattr(checkpoint, "FEATURE_SETS", fewer)
-        assert training_key(SETTINGS, candles) != key
+        assert training_key(SETTINGS, candles, MEMBERS) != key
 
     def test_the_code(
         self, key: str, candles: dict[str, Candles], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -209,6 +210,6 @@ class TestKey:
         (tmp_path / "deeper").mkdir()
         (tmp_path / "deeper" / "labels.py").write_text("another label\n")
         monkeypatch.setattr(checkpoint.training, "__path__", [str(tmp_path)])
-        first = training_key(SETTINGS, candles)
+        first = training_key(SETTINGS, candles, MEMBERS)
         (tmp_path / "deeper" / "labels.py").write_text("yet another label\n")
-        assert len({key, first, training_key(SETTINGS, candles)}) == 3
+        assert len({key, first, training_key(SETTINGS, candles, MEMBERS)}) == 3

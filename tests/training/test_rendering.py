@@ -103,7 +103,9 @@ def test_the_ten_most_important_features_of_each_member_are_told(
 
 def test_the_verdict_and_the_bundle_come_last(screen: str, small_training: SmallTraining) -> None:
     *_, minutes, bundle = screen.splitlines()
-    assert re.match(r"minutes: candles [\d.]+, features [\d.]+, models [\d.]+, bundle", minutes)
+    assert re.match(
+        r"minutes: candles [\d.]+, features [\d.]+, models [\d.]+, figures [\d.]+, gates", minutes
+    )
     assert bundle == f"bundle:  {small_training.outcome.bundle} (champion)"
     assert "verdict: fit for" in screen
 

@@ -190,7 +190,8 @@ def test_the_record_of_a_run_is_complete(walks: Walks) -> None:
     assert fingerprints == dict.fromkeys(("BTC/USDT", *companions_of("BTC/USDT")), 64)
     assert len(stored["metrics"]["5"]["folds"]) == SETTINGS.n_folds
     assert stored["metrics"] == manifest.metrics
-    assert set(stored["minutes"]) == {"candles", "features", "models", "bundle and gates"}
+    parts = {"candles", "features", "models", "figures", "gates"}
+    assert set(stored["minutes"]) == parts
     assert msgspec.to_builtins(first.report)["results"][0]["name"] == "integrity"
     assert stored["gate_report"]["level"] == first.report.level
 

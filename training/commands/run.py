@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,17 +17,22 @@ from gates.promotion import Standing
 from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
 from plugin.command_line import NO, YES, add_command, print_json, utc_ms
+from plugin.errors import WrongUse
 from plugin.registry import Registry
+from plugin.settings import SEQUENCE_MEMBERS
 from training.attempts import BY_COMMAND
 from training.commands.shared import add_store
 from training.rendering import show_outcome
 from training.retrain import Outcome, n_steps, retrain
-from training.settings import TrainingSettings
+from training.settings import MEMBERS, TrainingSettings
 
 _STOPPED = 130
 _DAY_MS = 86_400_000
 _MOST_DAYS = 36_500.0
 _LARGEST_SEED = 2**31 - 1  # both libraries read it as a C integer
+_ROW_MEMBERS = tuple(member.name for member in MEMBERS)
+_QUICK_DAYS = 365
+_QUICK_FOLDS = 2
 _DEFAULTS = TrainingSettings(venue="binance_spot")
 _BECAME: dict[Standing, str] = {
     "champion": "champion: it serves from now on",
@@ -67,6 +73,20 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--folds", type=int, default=_DEFAULTS.n_folds, help="of the walk-forward")
     parser.add_argument("--seed", type=_seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
     parser.add_argument(
+        "--members",
+        nargs="+",
+        choices=(*_ROW_MEMBERS, *SEQUENCE_MEMBERS),
+        metavar="NAME",
+        help=f"of {', '.join((*_ROW_MEMBERS, *SEQUENCE_MEMBERS))} (default: the first"
+        f" {len(_ROW_MEMBERS)}; the others are networks, and take minutes each)",
+    )
+    parser.add_argument(
+        "--quick-test",
+        action="store_true",
+        help="the whole walk in two minutes, to see that it works: the newest year, two folds,"
+        " networks that learn for a moment; the bundle is as good as nothing",
+    )
+    parser.add_argument(
         "--models-dir",
         type=Path,
         default=Path(os.environ.get("ML_MODELS_DIR", "models")),
@@ -84,15 +104,22 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
 def run(args: argparse.Namespace) -> int:
     """Train and say how good it is; 0 where the bundle may at least be recorded."""
     store = CandleStore(args.store)
+    until_ms, quick = _until_ms(args, store), args.quick_test
+    chosen = args.members or (*_ROW_MEMBERS, *(SEQUENCE_MEMBERS if quick else ()))
     settings = TrainingSettings(
         venue=args.venue,
         timeframe=args.timeframe,
         symbols=tuple(dict.fromkeys(args.symbols)),
-        since_ms=args.since,
-        until_ms=_until_ms(args, store),
-        n_folds=args.folds,
+        since_ms=max(args.since, until_ms - _QUICK_DAYS * _DAY_MS) if quick else args.since,
+        until_ms=until_ms,
+        n_folds=min(args.folds, _QUICK_FOLDS) if quick else args.folds,
         seed=args.seed,
+        members=_chosen(chosen, _ROW_MEMBERS),
+        networks=_chosen(chosen, SEQUENCE_MEMBERS),
+        quick=quick,
     )
+    if not settings.members:
+        raise WrongUse(f"at least one of {', '.join(_ROW_MEMBERS)}", " ".join(chosen), "add one")
     try:
         outcome = _train(args, settings, store)
     except KeyboardInterrupt:
@@ -105,6 +132,10 @@ def run(args: argparse.Namespace) -> int:
         show_outcome(console, outcome)
         _show_role(console, args.models_dir, outcome)
     return NO if outcome.report.level == "none" else YES
+
+
+def _chosen(names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in known if name in names)
 
 
 def _train(args: argparse.Namespace, settings: TrainingSettings, store: CandleStore) -> Outcome:

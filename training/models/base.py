@@ -35,14 +35,14 @@ class Binned(Protocol):
         ...
 
 
-class Member(Protocol):
-    """A kind of model over one feature set."""
+class Described(Protocol):
+    """What a record of a training says of any member."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> str: ...
 
     @property
     def feature_set(self) -> str: ...
@@ -51,6 +51,13 @@ class Member(Protocol):
     def parameters(self) -> Mapping[str, Any]:
         """What the library was told, for the record of the run."""
         ...
+
+
+class Member(Described, Protocol):
+    """A kind of model over the rows of one feature set."""
+
+    @property
+    def kind(self) -> Kind: ...
 
     def bin(
         self, rows: NDArray[np.float32], first_block: NDArray[np.int64], names: Sequence[str]

@@ -1,9 +1,9 @@
 """How does a network learn? The one loop for all of them.
 
-It takes batches in an order drawn from its seed, clips gradients, stops when the validation block has not
-become better for a while, and leaves the network with the weights that were best there. On a GPU it
-computes in BF16 where that is asked for nothing else; on a CPU in float32, with one thread: networks are
-trained side by side, and their bits must not depend on how many cores a machine has.
+It takes batches in an order drawn from its seed, clips gradients, stops when the validation block has
+not become better for a while, and leaves the network with the weights that were best there. On a GPU it
+computes in BF16 where that is asked for nothing else; on a CPU in float32, with one thread: networks
+are trained side by side, and their bits must not depend on how many cores a machine has.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class FitSettings:
     """How long and how boldly to learn.
 
     An epoch takes `per_epoch` examples drawn without replacement, or all there are; windows of
-    neighbouring bars are nearly the same, and looking back after fewer of them stops in time. `patience`
-    is in epochs, `learning_rate` of AdamW falls to a tenth by a cosine over all `epochs`.
+    neighbouring bars are nearly the same, and looking back after fewer of them stops in time.
+    `patience` is in epochs, `learning_rate` of AdamW falls to a tenth by a cosine over all `epochs`.
     """
 
     epochs: int = 30
@@ -88,10 +88,10 @@ def fit(
 ) -> Fitted:
     """Learn from `train` until `validation` gets no better; the network ends on the CPU, at its best.
 
-    `generator` is the one that the network's dropout draws from; its device is where the network learns.
-    With a `checkpoint` every epoch is kept in that file, and a fit that was cut off goes on from it to
-    the same weights. `epoch_done` gets a word for people. Raises WrongUse where there is nothing to learn
-    from, or where the loss is never finite.
+    `generator` is the one that the network's dropout draws from; its device is where the network
+    learns. With a `checkpoint` every epoch is kept in that file, and a fit that was cut off goes on
+    from it to the same weights. `epoch_done` gets a word for people. Raises WrongUse where there is
+    nothing to learn from, or where the loss is never finite.
     """
     if not len(train) or not len(validation):
         was = f"{len(train)} and {len(validation)}"

@@ -8,12 +8,17 @@ import onnx
 import pytest
 from onnx import external_data_helper, helper, numpy_helper
 
-from plugin.predictors.onnx_format import OPERATORS, metadata_of
+from plugin.predictors import onnx_format
+from plugin.predictors.onnx_format import ROW_OPERATORS, WINDOW_OPERATORS
 from tests.support.networks import network, random_rows
 
 ROWS = random_rows(0, 8)[:, :73]
 WHOLE = network(1, ROWS)
 Change = Callable[[onnx.ModelProto], None]
+
+
+def metadata_of(content: bytes) -> dict[str, str]:
+    return onnx_format.metadata_of(content, ROW_OPERATORS)
 
 
 def test_the_metadata_of_a_plain_network_are_read() -> None:
@@ -33,7 +38,7 @@ def test_weights_may_be_written_as_numbers_or_as_raw_bytes() -> None:
 
 
 def test_all_operators_are_those_of_the_standard() -> None:
-    assert all(onnx.defs.has(name) for name in OPERATORS)
+    assert all(onnx.defs.has(name) for name in WINDOW_OPERATORS)
 
 
 @pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/hostname", ""])
@@ -161,11 +166,11 @@ def _too_many_nodes(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_custom_operator, "operators of a network.*com.microsoft.Relu"),
+        (_custom_operator, "operators of such a network.*com.microsoft.Relu"),
         (_custom_set, "operators of ONNX itself.*ai.onnx.ml"),
         (_random, "RandomNormalLike"),
         (_loop, "Loop"),
-        (_no_name, "operators of a network over a row, was b''"),
+        (_no_name, "operators of such a network, was b''"),
         (_a_key_twice, "each key of the metadata once"),
         (_too_many_nodes, "at most 20000 fields"),
     ],

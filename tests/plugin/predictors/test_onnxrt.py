@@ -134,7 +134,7 @@ def test_a_file_above_the_cap_is_refused_unread() -> None:
     assert f"at most {MAX_BYTES} bytes, was {MAX_BYTES + 1}" in refusal_of(
         content + bytes(MAX_BYTES + 1 - len(content))
     )
-    assert "over a row, in ONNX" in refusal_of(content + bytes(MAX_BYTES - len(content)))
+    assert "a network in ONNX" in refusal_of(content + bytes(MAX_BYTES - len(content)))
 
 
 def test_features_of_another_schema_are_refused() -> None:

@@ -134,10 +134,10 @@ def test_a_history_fills_a_gap_and_leaves_out_what_is_no_valid_bar(make):
             still_open = await given(side.rows(symbol, -1, 1))
             assert still_open["newest_open_ms"] == side.open_ms(-1)
             decades_apart = [[HOURLY.floor(1_300_000_000_000), *rows[0][1:]], rows[-1]]
-            assert (await given(decades_apart))["n_bars"] == 512
+            assert (await given(decades_apart))["n_bars"] == 600
             nothing_valid = await given([[1, 1.0, 1.0, 1.0, 1.0, 1.0]])
-            assert nothing_valid["n_bars"] == 512
-            assert side.app.pipeline.buffers[symbol].bars.shape[1] < 600
+            assert nothing_valid["n_bars"] == 600
+            assert side.app.pipeline.buffers[symbol].bars.shape[1] < 800
 
     run(story())
 

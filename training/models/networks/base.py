@@ -44,6 +44,11 @@ class WindowNetwork(nn.Module, ABC):
         """The log odds of each head, (n, n_heads), of whole windows: what is learnt."""
         return self.heads(window[:, -1], *self.history(window[:, :-1]))
 
+    def __call__(self, window: Tensor) -> Tensor:
+        """As `forward`."""
+        log_odds: Tensor = super().__call__(window)
+        return log_odds
+
     @property
     def n_parameters(self) -> int:
         return sum(one.numel() for one in self.parameters())
@@ -105,8 +110,11 @@ class Heads(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_heads))
         self.dropout = dropout
 
+    def __call__(self, trunk: Tensor) -> Tensor:
+        log_odds: Tensor = super().__call__(trunk)
+        return log_odds
+
     def forward(self, trunk: Tensor) -> Tensor:
         inner = torch.relu(self.inner(self.dropout(trunk)))
         inner = inner.reshape(-1, *self.out.shape)
-        log_odds: Tensor = (inner * self.out).sum(dim=2) + self.bias
-        return log_odds
+        return (inner * self.out).sum(dim=2) + self.bias

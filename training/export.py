@@ -1,0 +1,95 @@
+"""How does a network become two ONNX files, and do they say what the network says?
+
+`history` leads from all rows of a window but the newest to a state, `step` from the newest row and that
+state to the probabilities. Both carry the same weights, each whole in one file, and take any number of
+windows at once.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from plugin.features.joined import FEATURE_SETS
+from plugin.predictors.onnxrt import SCHEMA_KEY
+from plugin.predictors.windowed import ROW, ROWS, SAID, state_names
+from training.models.networks.base import WindowNetwork
+
+_OPSET = 17
+_TRACED_AT_ONCE = 3  # an example of one would fix the number of windows at one
+_WINDOWS = "windows"
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """The two files of a network, as bytes."""
+
+    history: bytes
+    step: bytes
+
+
+def export_network(network: WindowNetwork, feature_set: str) -> NetworkFiles:
+    """Write both graphs of a network that has learnt, over the features of `feature_set`."""
+    network.eval()
+    rows = torch.zeros(_TRACED_AT_ONCE, network.n_steps - 1, network.n_features)
+    with torch.no_grad():
+        state = network.history(rows)
+    names = state_names(len(state))
+    newest = torch.zeros(_TRACED_AT_ONCE, network.n_features)
+    schema = FEATURE_SETS[feature_set].schema_hash
+    return NetworkFiles(
+        history=_graph(_History(network), (rows,), (ROWS,), names, schema),
+        step=_graph(_Step(network), (newest, *state), (ROW, *names), (SAID,), schema),
+    )
+
+
+class _History(nn.Module):
+    def __init__(self, network: WindowNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
+        return self.network.history(rows)
+
+
+class _Step(nn.Module):
+    def __init__(self, network: WindowNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, row: Tensor, *state: Tensor) -> Tensor:
+        return self.network.step(row, *state)
+
+
+def _graph(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    asked: Sequence[str],
+    said: Sequence[str],
+    schema: str,
+) -> bytes:
+    module.eval()  # torch puts a module back into the mode that it was in
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # That a traced LSTM would fix the number of windows: the declared shapes are looked at below.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            example,
+            buffer,  # type: ignore[arg-type]  # its stubs know only of paths
+            input_names=list(asked),
+            output_names=list(said),
+            dynamic_axes={name: {0: _WINDOWS} for name in (*asked, *said)},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    onnx.helper.set_model_props(model, {SCHEMA_KEY: schema})
+    content: bytes = model.SerializeToString()
+    return content

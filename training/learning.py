@@ -1,0 +1,81 @@
+"""What have all members learnt, and what do they say of bars that they never saw?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.checkpoint import Keep
+from training.dataset import Dataset
+from training.material import Folds
+from training.models.base import Model
+from training.oof import OutOfFold, Step, bin_members, fit_final, out_of_fold, predict_seen
+from training.run_record import Minutes
+from training.settings import TrainingSettings
+
+if TYPE_CHECKING:  # torch takes seconds to import, and trees alone go without it
+    from training.networks import Networks, ServingNetworks
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """By horizon: what all members say out of fold, the row members' models that will serve, and what
+    all of those that will serve say of the out-of-fold rows, (members, rows). `networks` will serve,
+    too, at all horizons; None where the training has none."""
+
+    oof: Mapping[int, OutOfFold]
+    models: Mapping[int, Mapping[str, Model]]
+    seen: Mapping[int, NDArray[np.float64]]
+    networks: ServingNetworks | None
+
+
+def open_networks(settings: TrainingSettings, dataset: Dataset) -> Networks | None:
+    """The networks of the training, which may leave out some rows; None where it has none."""
+    if not settings.networks:
+        return None
+    from training.network_members import chosen
+    from training.networks import networks_of
+
+    return networks_of(settings, chosen(settings.networks, quick=settings.quick), dataset)
+
+
+def learn(
+    settings: TrainingSettings,
+    dataset: Dataset,
+    folds: Folds,
+    networks: Networks | None,
+    keep: Keep,
+    step: Step,
+    minutes: Minutes,
+) -> Learnt:
+    """Let every member learn, fold by fold and for serving. Finished pieces are kept by `keep`."""
+    longest = max(settings.horizons)
+    members, seed = settings.row_members, settings.seed
+    binned = bin_members(members, dataset, folds[longest][0].train)
+    oof, models, seen = {}, {}, {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the libraries let go of the interpreter lock
+        for horizon in settings.horizons:
+            said = out_of_fold(
+                members, binned, dataset, horizon, folds[horizon], seed, pool, step, keep
+            )
+            models[horizon] = fit_final(members, binned, dataset, horizon, seed, pool, step, keep)
+            seen[horizon] = predict_seen(members, models[horizon], dataset, said)
+            oof[horizon] = said
+        minutes.took("models")
+        if networks is None:
+            return Learnt(oof, models, seen, None)
+        said_by_networks = networks.out_of_fold(folds[longest], binned, pool, step, keep)
+        serving = networks.fit_final(binned, pool, step, keep)
+        minutes.took("networks")
+    names = settings.networks
+    fold = oof[longest].fold
+    for horizon, of_networks in zip(oof, networks.seen(serving, fold), strict=True):
+        oof[horizon] = oof[horizon].and_networks(names, said_by_networks[horizon])
+        seen[horizon] = np.vstack([seen[horizon], of_networks])
+    return Learnt(oof, models, seen, serving)

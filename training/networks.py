@@ -1,0 +1,245 @@
+"""What do the networks of a training say of bars that they never saw, and which will serve?
+
+A network takes minutes where a tree takes a second, so it learns anew only every second test block and
+answers for the blocks up to the next time. Of what lies before its first block the last part is held
+back to stop by. All horizons are learnt at once, so rows are purged by the longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin.bar import Timeframe
+from plugin.errors import WrongUse
+from plugin.features.joined import columns_of
+from plugin.manifest import NetworkFiles
+from training.checkpoint import Keep, make_anew
+from training.dataset import Dataset
+from training.export import export_network
+from training.models.base import Binned
+from training.models.network import NetworkMember, NetworkModel
+from training.oof import Step
+from training.settings import BLOCKS_PER_FIT, TrainingSettings
+from training.splits import Fold, held_back
+from training.windows import Windows, windows_over
+
+STOPPED_BY = 0.15
+"""The share of the rows to learn from that is held back to stop by."""
+_TEACHER = "lgb"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a training and the windows that each looks at; all rows of `dataset` have one.
+
+    `length_ms` is that of a bar, `embargo_ms` and `seed` are those of the training.
+    """
+
+    members: Sequence[NetworkMember]
+    dataset: Dataset
+    windows: Mapping[str, Windows]
+    embargo_ms: int
+    seed: int
+
+    @property
+    def horizons(self) -> list[int]:
+        return list(self.dataset.labels)
+
+    def out_of_fold(
+        self,
+        folds: Sequence[Fold],
+        binned: Mapping[str, Binned],
+        pool: Executor,
+        step: Step,
+        keep: Keep = make_anew,
+    ) -> dict[int, NDArray[np.float64]]:
+        """By horizon the probabilities (networks, rows); NaN for rows of no test block.
+
+        `folds` are those of the longest horizon, `binned` the rows as a teacher wants them.
+        """
+        fits = [folds[first : first + BLOCKS_PER_FIT] for first in range(0, len(folds), BLOCKS_PER_FIT)]
+        jobs = [(blocks, member) for blocks in fits for member in self.members]
+
+        def tested(job: tuple[Sequence[Fold], NetworkMember]) -> bytes:
+            blocks, member = job
+            name = f"{member.name}_fold{blocks[0].number}"
+            rows = np.concatenate([block.test for block in blocks])
+            return keep(name, lambda: self._predict(member, blocks[0].train, rows, binned).tobytes())
+
+        answers = pool.map(tested, jobs)
+        n_horizons = len(self.horizons)
+        said = np.full((n_horizons, len(self.members), self.dataset.n_rows), np.nan)
+        for (blocks, member), content in zip(jobs, answers, strict=True):
+            answer = np.frombuffer(content).reshape(-1, n_horizons)
+            for horizon, of_horizon in zip(self.horizons, answer.T, strict=True):
+                _check_alive(member.name, horizon, of_horizon)
+            rows = np.concatenate([block.test for block in blocks])
+            said[:, self.members.index(member), rows] = answer.T
+            step(f"{member.name}, from fold {blocks[0].number + 1} of {len(folds)}")
+        return dict(zip(self.horizons, said, strict=True))
+
+    def fit_final(
+        self,
+        binned: Mapping[str, Binned],
+        pool: Executor,
+        step: Step,
+        keep: Keep = make_anew,
+    ) -> ServingNetworks:
+        """Every network, learnt from all rows but those that it is stopped by: they will serve."""
+        rows = np.arange(self.dataset.n_rows)
+
+        def fitted(member: NetworkMember) -> bytes:
+            return keep(f"{member.name}_final", lambda: self._fit(member, rows, binned).content())
+
+        models = {}
+        for member, content in zip(self.members, pool.map(fitted, self.members), strict=True):
+            n_features = self.windows[member.name].values.shape[1]
+            models[member.name] = member.load(content, n_features, len(self.horizons))
+            step(f"{member.name}, final")
+        return ServingNetworks(self, models)
+
+    def seen(self, serving: ServingNetworks, fold: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the networks that serve say of the out-of-fold rows: (horizons, networks, rows)."""
+        rows = np.flatnonzero(fold >= 0)
+        seen = np.full((len(self.horizons), len(self.members), fold.size), np.nan)
+        for number, member in enumerate(self.members):
+            seen[:, number, rows] = serving.predict(member, rows).T
+        return seen
+
+    def _predict(
+        self,
+        member: NetworkMember,
+        train: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        binned: Mapping[str, Binned],
+    ) -> NDArray[np.float64]:
+        return self._fit(member, train, binned).predict(self.windows[member.name], rows)
+
+    def _fit(
+        self, member: NetworkMember, rows: NDArray[np.int64], binned: Mapping[str, Binned]
+    ) -> NetworkModel:
+        dataset = self.dataset
+        label_end_ms = np.max([labels.label_end_ms for labels in dataset.labels.values()], axis=0)
+        learnt_from, stopped_by = held_back(
+            dataset.known_from_ms, label_end_ms, rows, STOPPED_BY, self.embargo_ms
+        )
+        labels = [labels.up for labels in dataset.labels.values()]
+        taught = self._taught(learnt_from, binned) if member.distilled else []
+        targets = np.stack([*labels, *taught], axis=1).astype(np.float32)
+        windows = self.windows[member.name]
+        return member.learn(windows, learnt_from, stopped_by, targets, len(labels), self.seed)
+
+    def _taught(
+        self, learnt_from: NDArray[np.int64], binned: Mapping[str, Binned]
+    ) -> list[NDArray[np.float64]]:
+        """What the teacher says of the rows that both have learnt from, by horizon; NaN elsewhere."""
+        if _TEACHER not in binned:
+            raise WrongUse(f"the member {_TEACHER}, from whom a network learns", "none", "add it")
+        teacher = binned[_TEACHER]
+        columns = columns_of("base")
+        rows = np.ascontiguousarray(self.dataset.rows[learnt_from][:, columns])
+        taught = []
+        for labels in self.dataset.labels.values():
+            known = learnt_from[~np.isnan(labels.up[learnt_from])]
+            said = np.full(self.dataset.n_rows, np.nan)
+            said[learnt_from] = teacher.fit(known, labels.up, self.seed).predict(rows)
+            taught.append(said)
+        return taught
+
+
+@dataclass(frozen=True)
+class ServingNetworks:
+    """The networks that will serve, by name."""
+
+    networks: Networks
+    models: Mapping[str, NetworkModel]
+
+    def predict(self, member: NetworkMember, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The probability of "up" at each horizon, (n, horizons), of `rows` of the dataset."""
+        return self.models[member.name].predict(self.networks.windows[member.name], rows)
+
+    @property
+    def n_earlier_rows(self) -> int:
+        """How many rows before the newest the longest window has."""
+        return max(member.n_steps for member in self.networks.members) - 1
+
+    def golden(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What all say of `rows` of the dataset, by torch: (networks, horizons, n)."""
+        return np.stack([self.predict(member, rows).T for member in self.networks.members])
+
+    def files(self) -> tuple[dict[str, bytes], tuple[NetworkFiles, ...]]:
+        """The graphs of all, and what the manifest says of them."""
+        contents: dict[str, bytes] = {}
+        entries = []
+        for member in self.networks.members:
+            graphs = export_network(self.models[member.name].network, member.feature_set)
+            names = f"{member.name}_history.onnx", f"{member.name}_step.onnx"
+            contents |= dict(zip(names, (graphs.history, graphs.step), strict=True))
+            entries.append(
+                NetworkFiles(
+                    member=member.name,
+                    feature_set=member.feature_set,
+                    n_steps=member.n_steps,
+                    history_file=names[0],
+                    step_file=names[1],
+                )
+            )
+        return contents, tuple(entries)
+
+    def learning(self) -> dict[str, dict[str, Any]]:
+        """How each has learnt, for the record of the run."""
+        horizons = [str(horizon) for horizon in self.networks.horizons]
+        return {
+            name: {
+                "n_parameters": model.network.n_parameters,
+                "best_epoch": model.best_epoch,
+                "seconds": round(model.seconds, 1),
+                "loss": model.curves[:, 0].tolist(),
+                "loss_stopped_by": model.curves[:, 1].tolist(),
+                "auc_stopped_by": dict(zip(horizons, model.by_head, strict=True)),
+            }
+            for name, model in self.models.items()
+        }
+
+
+def networks_of(
+    settings: TrainingSettings, members: Sequence[NetworkMember], dataset: Dataset
+) -> Networks:
+    """The networks over `dataset` without the rows that lack a window.
+
+    All members are then judged on the same rows, and an answer is missing nowhere.
+    """
+    length_ms = Timeframe.parse(settings.timeframe).length_ms
+    window = partial(windows_over, dataset, length_ms=length_ms)
+    windows = {
+        member.name: window(columns=columns_of(member.feature_set), n_steps=member.n_steps)
+        for member in members
+    }
+    whole = np.all([one.whole for one in windows.values()], axis=0)
+    if not whole.any():
+        longest = max(member.n_steps for member in members)
+        raise WrongUse(f"{longest} bars in a row", "none without a hole", "use a longer history")
+    rows = np.flatnonzero(whole)
+    return Networks(
+        members,
+        dataset.only(rows),
+        {name: one.only(rows) for name, one in windows.items()},
+        settings.embargo_bars * length_ms,
+        settings.seed,
+    )
+
+
+def _check_alive(name: str, horizon: int, said: NDArray[np.float64]) -> None:
+    if not np.isfinite(said).all() or not np.ptp(said) > 0.0:
+        raise WrongUse(
+            f"a network {name} that tells bars apart",
+            f"one that says the same, or nothing, of every bar at {horizon} bars",
+            "use a longer history or a lower learning rate",
+        )
