@@ -84,5 +84,5 @@ def as_told_by(bundle: str, lines: list[BothLine]) -> list[BothLine]:
             line.members, line.meta_p = told.members, told.meta_p
             line.probabilities = told.probabilities
             line.decision = _UNDECIDED
-        line.challenger = None  # what it said can not be hashed, and nobody asks for it twice
+        line.challenger = None  # nobody asks for it twice
     return lines

@@ -11,7 +11,6 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any, NamedTuple, get_args
 
 import msgspec
@@ -38,20 +37,6 @@ CONTEXT = -1
 """The `kind` of a row that counts for its close only."""
 
 
-_NUMBERS_OF = attrgetter("open_time_ms", "high", "low", "close", "meta_p")
-_P_OF, _US_OF, _STATUS_OF = attrgetter("p"), attrgetter("us"), attrgetter("status")
-_KIND_OF = attrgetter(
-    "mode",
-    "ml_stacking_mode",
-    "ml_reason",
-    "decision",
-    "host_signal",
-    "champion",
-    "challenger",
-    "flags",
-)
-
-
 class MemberColumns:
     """What one member said: an item per bar of the log, ABSENT where it was not asked.
 
@@ -64,12 +49,11 @@ class MemberColumns:
         self.us = array("f", [_NAN]) * n_before
         self.status = array("b", [ABSENT]) * n_before
 
-    def extend(self, said: Sequence[Member | None]) -> None:
-        """Take in what it said of the next bars, None where it was not asked."""
-        asked = [_NOT_ASKED if one is None else one for one in said] if None in said else said
-        _extend(self.p, list(map(_P_OF, asked)))
-        _extend(self.us, list(map(_US_OF, asked)))
-        _extend(self.status, [_STATUS_CODES[status] for status in map(_STATUS_OF, asked)])
+    def extend(self, said: Sequence[Member]) -> None:
+        """Take in what it said of the next bars, _NOT_ASKED where it was not."""
+        _extend(self.p, [one.p for one in said])
+        _extend(self.us, [one.us for one in said])
+        _extend(self.status, [_STATUS_CODES[one.status] for one in said])
 
 
 class Kind(NamedTuple):
@@ -183,35 +167,23 @@ class Columns:
         for name in set().union(*answers) - self.members.keys():
             self.members[name] = MemberColumns(n_before)
         for name, member in self.members.items():
-            member.extend([one.get(name) for one in answers])
-        open_time_ms, high, low, close, meta_p = zip(*map(_NUMBERS_OF, lines), strict=True)
-        self.open_time_ms.extend(open_time_ms)
-        self.close.extend(close)
-        for column, numbers in ((self.high, high), (self.low, low), (self.meta_p, meta_p)):
-            _extend(column, numbers)
-        kinds = [
-            CONTEXT if time_ms < self._since_ms else self._kind(line)
-            for time_ms, line in zip(open_time_ms, lines, strict=True)
-        ]
-        self.kind.extend(kinds)
+            member.extend([one.get(name, _NOT_ASKED) for one in answers])
+        _extend(self.open_time_ms, [line.open_time_ms for line in lines])
+        _extend(self.high, [line.high for line in lines])
+        _extend(self.low, [line.low for line in lines])
+        _extend(self.close, [line.close for line in lines])
+        _extend(self.meta_p, [line.meta_p for line in lines])
+        since_ms = self._since_ms
+        kinds = [CONTEXT if line.open_time_ms < since_ms else self._kind(line) for line in lines]
+        _extend(self.kind, kinds)
         for line, kind in zip(lines, kinds, strict=True):
             if line.ml_error is not None and kind != CONTEXT:
                 self._add_error(line.ml_error)
 
     def _kind(self, line: BarLine) -> int:
-        key = _KIND_OF(line)
-        code = self._kind_codes.get(key)
-        if code is None:
-            code = self._code_of(line)
-            if len(self._kind_codes) < _MAX_KEYS:  # a bot may tell another signal at every bar
-                self._kind_codes[key] = code
-        return code
-
-    def _code_of(self, line: BarLine) -> int:
-        if self._bundle is not None and line.champion != self._bundle:
-            return CONTEXT
-        decision = line.decision
-        kind = Kind(
+        decision, challenger = line.decision, line.challenger
+        # As Kind. A plain tuple, since a million of these are made.
+        texts = (
             line.mode,
             line.ml_stacking_mode,
             line.ml_reason,
@@ -219,11 +191,22 @@ class Columns:
             decision.size_multiplier,
             decision.stop_atr,
             decision.regime,
-            self._signal(line.host_signal),
+            line.host_signal,
             line.champion,
-            None if line.challenger is None else line.challenger.bundle,
+            None if challenger is None else challenger.bundle,
             line.flags.ML_EXCHANGE,
         )
+        code = self._kind_codes.get(texts)
+        if code is None:
+            code = self._code_of(Kind(*texts))
+            if len(self._kind_codes) < _MAX_KEYS:  # a bot may tell another signal at every bar
+                self._kind_codes[texts] = code
+        return code
+
+    def _code_of(self, told: Kind) -> int:
+        if self._bundle is not None and told.bundle != self._bundle:
+            return CONTEXT
+        kind = told._replace(host_signal=self._signal(told.host_signal))
         if kind not in self._codes_of_kinds:
             self._codes_of_kinds[kind] = len(self.kinds)
             self.kinds.append(kind)

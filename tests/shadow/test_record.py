@@ -1,6 +1,8 @@
 """One line of the log: written whole, read whole, or known to be neither."""
 
+import json
 import math
+import zlib
 
 import msgspec
 import pytest
@@ -53,6 +55,12 @@ def test_any_text_and_number_survives(text, p, close):
     line = encode_line(record)
     assert line.count(b"\n") == 1
     assert decode_line(line[:-1]) == record
+
+
+@given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=3000))
+def test_the_crc_is_that_of_everybody_elses_zlib(text):
+    body, tail = encode_line(bar(ml_error=text)).split(b',"crc32":')
+    assert zlib.crc32(body + b"}") == int(json.loads(tail.removesuffix(b"}\n")), 16)
 
 
 def test_a_line_separator_within_a_text_does_not_end_the_line():
