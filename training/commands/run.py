@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from plugin.candle_store import CandleStore
 from plugin.command_line import NO, YES, add_command, print_json, utc_ms
 from plugin.registry import Registry
 from training.attempts import BY_COMMAND
-from training.commands.shared import add_store
+from training.commands.shared import add_models_dir, add_store, seed
 from training.rendering import show_outcome
 from training.retrain import Outcome, n_steps, retrain
 from training.settings import TrainingSettings
@@ -26,7 +25,6 @@ from training.settings import TrainingSettings
 _STOPPED = 130
 _DAY_MS = 86_400_000
 _MOST_DAYS = 36_500.0
-_LARGEST_SEED = 2**31 - 1  # both libraries read it as a C integer
 _DEFAULTS = TrainingSettings(venue="binance_spot")
 _BECAME: dict[Standing, str] = {
     "champion": "champion: it serves from now on",
@@ -65,13 +63,8 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         help="days before the end to leave unseen (default: 0)",
     )
     parser.add_argument("--folds", type=int, default=_DEFAULTS.n_folds, help="of the walk-forward")
-    parser.add_argument("--seed", type=_seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
-    parser.add_argument(
-        "--models-dir",
-        type=Path,
-        default=Path(os.environ.get("ML_MODELS_DIR", "models")),
-        help="(default: ML_MODELS_DIR, or else models)",
-    )
+    parser.add_argument("--seed", type=seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
+    add_models_dir(parser)
     parser.add_argument(
         "--resume", action="store_true", help="go on where the same training was cut off, if it was"
     )
@@ -148,12 +141,6 @@ def _until_ms(args: argparse.Namespace, store: CandleStore) -> int:
     candles = store.read(args.venue, args.timeframe, args.symbols[0], until_ms=args.until)
     length_ms = Timeframe.parse(args.timeframe).length_ms
     return candles.first_open_ms + candles.n_bars * length_ms - int(args.hold_out_days * _DAY_MS)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LARGEST_SEED:
-        raise argparse.ArgumentTypeError(f"expected a seed from 0 to {_LARGEST_SEED}, was {text!r}")
-    return int(text)
 
 
 def _days(text: str) -> float:
