@@ -40,6 +40,12 @@ COMMANDS = (
         "how far the features have moved since the champion learnt",
         "training.commands.drift",
     ),
+    LazyCommand(
+        "price",
+        'forecast prices as tutorials do, and judge it against "no change"',
+        "training.commands.price",
+        extra="networks",
+    ),
     LazyCommand("pack", "make one file of a bundle, for another host", "training.commands.pack"),
     LazyCommand(
         "install", "take a packed bundle in, tried on this host first", "training.commands.install"

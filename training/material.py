@@ -24,19 +24,33 @@ _BLOCKS_PER_PURGE = 5
 
 def read_candles(settings: TrainingSettings, store: CandleStore) -> dict[str, Candles]:
     """The bars of all symbols and companions; raises WrongUse where those of one can not be used."""
-    timeframe = Timeframe.parse(settings.timeframe)
     names = dict.fromkeys(
         name for symbol in settings.learnt_symbols for name in (symbol, *companions_of(symbol))
     )
-    candles = {}
-    for name in names:
-        raw = store.read_raw(settings.venue, settings.timeframe, name)
-        failures = verify(raw, timeframe, SystemClock().now_ms()).failures(MAX_UNUSABLE_SHARE)
-        if failures:
-            remedy = "see `python -m training verify --details`"
-            raise WrongUse(f"usable bars of {name}", "; ".join(failures), remedy)
-        candles[name] = store.read(settings.venue, settings.timeframe, name, until_ms=settings.until_ms)
-    return candles
+    return {
+        name: usable_candles(
+            store, settings.venue, settings.timeframe, name, until_ms=settings.until_ms
+        )
+        for name in names
+    }
+
+
+def usable_candles(
+    store: CandleStore,
+    venue: str,
+    timeframe: str,
+    symbol: str,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+) -> Candles:
+    """The bars of one symbol, verified first; raises WrongUse where they can not be used."""
+    raw = store.read_raw(venue, timeframe, symbol)
+    found = verify(raw, Timeframe.parse(timeframe), SystemClock().now_ms())
+    failures = found.failures(MAX_UNUSABLE_SHARE)
+    if failures:
+        remedy = "see `python -m training verify --details`"
+        raise WrongUse(f"usable bars of {symbol}", "; ".join(failures), remedy)
+    return store.read(venue, timeframe, symbol, since_ms, until_ms)
 
 
 def rows_and_labels(settings: TrainingSettings, candles: Mapping[str, Candles]) -> Dataset:

@@ -2,6 +2,7 @@
 
 from shadow.statistics.bootstrap import block_bootstrap
 from shadow.statistics.calibration import Brier, brier
+from shadow.statistics.errors import rmse_skill
 from shadow.statistics.groups import Quantile, ReliabilityBin, quantiles, reliability_curve
 from shadow.statistics.overlap import (
     LAGS_PER_OVERLAP,
@@ -43,4 +44,5 @@ __all__ = [
     "quantiles",
     "rank_ic",
     "reliability_curve",
+    "rmse_skill",
 ]

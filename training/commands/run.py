@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from plugin.errors import WrongUse
 from plugin.registry import Registry
 from plugin.settings import SEQUENCE_MEMBERS
 from training.attempts import BY_COMMAND
-from training.commands.shared import add_store
+from training.commands.shared import add_models_dir, add_store, seed
 from training.rendering import show_outcome
 from training.retrain import Outcome, n_steps, retrain
 from training.settings import MEMBERS, TrainingSettings
@@ -29,7 +28,6 @@ from training.settings import MEMBERS, TrainingSettings
 _STOPPED = 130
 _DAY_MS = 86_400_000
 _MOST_DAYS = 36_500.0
-_LARGEST_SEED = 2**31 - 1  # both libraries read it as a C integer
 _ROW_MEMBERS = tuple(member.name for member in MEMBERS)
 _QUICK_DAYS = 365
 _QUICK_FOLDS = 2
@@ -71,7 +69,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         help="days before the end to leave unseen (default: 0)",
     )
     parser.add_argument("--folds", type=int, default=_DEFAULTS.n_folds, help="of the walk-forward")
-    parser.add_argument("--seed", type=_seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
     parser.add_argument(
         "--members",
         nargs="+",
@@ -86,12 +84,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         help="the whole walk in two minutes, to see that it works: the newest year, two folds,"
         " networks that learn for a moment; the bundle is as good as nothing",
     )
-    parser.add_argument(
-        "--models-dir",
-        type=Path,
-        default=Path(os.environ.get("ML_MODELS_DIR", "models")),
-        help="(default: ML_MODELS_DIR, or else models)",
-    )
+    add_models_dir(parser)
     parser.add_argument(
         "--resume", action="store_true", help="go on where the same training was cut off, if it was"
     )
@@ -179,12 +172,6 @@ def _until_ms(args: argparse.Namespace, store: CandleStore) -> int:
     candles = store.read(args.venue, args.timeframe, args.symbols[0], until_ms=args.until)
     length_ms = Timeframe.parse(args.timeframe).length_ms
     return candles.first_open_ms + candles.n_bars * length_ms - int(args.hold_out_days * _DAY_MS)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LARGEST_SEED:
-        raise argparse.ArgumentTypeError(f"expected a seed from 0 to {_LARGEST_SEED}, was {text!r}")
-    return int(text)
 
 
 def _days(text: str) -> float:
