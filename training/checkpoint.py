@@ -26,7 +26,7 @@ from plugin.clock import SystemClock
 from plugin.durable import locked, replace_file
 from plugin.errors import WrongUse
 from plugin.features.joined import FEATURE_SETS
-from training.settings import MEMBERS, TrainingSettings, library_versions
+from training.settings import TrainingSettings, library_versions
 
 Keep = Callable[[str, Callable[[], bytes]], bytes]
 
@@ -103,7 +103,8 @@ def training_key(settings: TrainingSettings, candles: Mapping[str, Candles]) -> 
         },
         "features": {name: own.schema_hash for name, own in FEATURE_SETS.items()},
         "members": [
-            [member.name, member.kind, member.feature_set, member.parameters] for member in MEMBERS
+            [member.name, member.kind, member.feature_set, member.parameters]
+            for member in settings.row_members
         ],
         "libraries": library_versions(),
         "code": _code_hash(),

@@ -48,6 +48,21 @@ class Dataset:
     def judged(self) -> NDArray[np.bool_]:
         return self.symbol < self.n_judged
 
+    def only(self, rows: NDArray[np.int64]) -> Dataset:
+        """The `rows` of these numbers, in time order."""
+        labels = {
+            horizon: RowLabels(*(getattr(own, name)[rows] for name in RowLabels.__dataclass_fields__))
+            for horizon, own in self.labels.items()
+        }
+        return Dataset(
+            self.symbols,
+            self.n_judged,
+            self.rows[rows],
+            self.symbol[rows],
+            self.known_from_ms[rows],
+            labels,
+        )
+
 
 def build_dataset(
     candles: Mapping[str, Candles],

@@ -32,7 +32,7 @@ from training.material import Folds, read_candles, rows_and_labels, split_rows
 from training.models.base import Model
 from training.oof import OutOfFold, Step, bin_members, fit_final, out_of_fold, predict_seen
 from training.run_record import Minutes, Walk, write_run_record
-from training.settings import MEMBERS, TrainingSettings
+from training.settings import TrainingSettings
 from training.stacking import fit_meta, stack_out_of_fold
 
 
@@ -48,7 +48,7 @@ class Outcome:
 
 def n_steps(settings: TrainingSettings) -> int:
     """How often `retrain` calls its `step`."""
-    n_models = len(settings.horizons) * len(MEMBERS) * (settings.n_folds + 1)
+    n_models = len(settings.horizons) * len(settings.row_members) * (settings.n_folds + 1)
     return n_models + 1
 
 
@@ -84,7 +84,7 @@ def retrain(
                 settings=settings,
                 candles=candles,
                 dataset=dataset,
-                members=MEMBERS,
+                members=settings.row_members,
                 models=models,
                 meta=meta,
                 metrics=metrics,
@@ -112,15 +112,16 @@ def _learn(
 ) -> tuple[dict[int, OutOfFold], dict[int, dict[str, Model]]]:
     """By horizon: what every member says out of fold, and every member's model that will serve."""
     every_fold_learns_from = folds[max(settings.horizons)][0].train
-    binned = bin_members(MEMBERS, dataset, every_fold_learns_from)
+    members = settings.row_members
+    binned = bin_members(members, dataset, every_fold_learns_from)
     oof, models = {}, {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # the libraries let go of the interpreter lock
         for horizon in settings.horizons:
             seed, of_horizon = settings.seed, folds[horizon]
             oof[horizon] = out_of_fold(
-                MEMBERS, binned, dataset, horizon, of_horizon, seed, pool, step, keep
+                members, binned, dataset, horizon, of_horizon, seed, pool, step, keep
             )
-            models[horizon] = fit_final(MEMBERS, binned, dataset, horizon, seed, pool, step, keep)
+            models[horizon] = fit_final(members, binned, dataset, horizon, seed, pool, step, keep)
     return oof, models
 
 
@@ -147,7 +148,7 @@ def _evaluate(
     length_ms = Timeframe.parse(settings.timeframe).length_ms
     metrics = {}
     for horizon, said in oof.items():
-        seen = predict_seen(MEMBERS, models[horizon], dataset, said)
+        seen = predict_seen(settings.row_members, models[horizon], dataset, said)
         metrics[str(horizon)] = evaluate(
             dataset, horizon, said, stacked[horizon], seen, folds[horizon], length_ms
         )

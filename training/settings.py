@@ -10,9 +10,11 @@ import xgboost
 from training.models.base import Member
 from training.models.lgb import LightGBMMember
 from training.models.xgb import XGBoostMember
+from training.tuning import Tuning
 
+TUNABLE = LightGBMMember("lgb", "base")
 MEMBERS: tuple[Member, ...] = (
-    LightGBMMember("lgb", "base"),
+    TUNABLE,
     XGBoostMember("xgb", "joined"),
     LightGBMMember("cross", "cross"),
 )
@@ -26,6 +28,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     `symbols` are served and judged; the models learn from the rows of `also_learn_from`, too. The first
     `first_train_share` of the time is only learnt from; the rest is cut into `n_folds` test blocks.
+    `tuning` is what a study found for the member `lgb`; without one its parameters are the defaults.
     """
 
     venue: str
@@ -40,6 +43,13 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     n_folds: int = 5
     embargo_bars: int = 24
     seed: int = 7
+    tuning: Tuning | None = None
+
+    @property
+    def row_members(self) -> tuple[Member, ...]:
+        """The members, the tuned one with its parameters."""
+        changed = self.tuning.parameters.by_name() if self.tuning else {}
+        return tuple(TUNABLE.with_parameters(changed) if one is TUNABLE else one for one in MEMBERS)
 
     @property
     def learnt_symbols(self) -> tuple[str, ...]:

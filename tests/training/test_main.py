@@ -19,7 +19,7 @@ from training.packing import gather
 ROOT = Path(__file__).parents[2]
 EXTRAS = (
     *("scipy", "ccxt", "lightgbm", "xgboost", "sklearn", "pandas", "torch", "apscheduler"),
-    *("sqlalchemy", "cryptography", "onnxruntime", "onnx", "redis"),
+    *("sqlalchemy", "cryptography", "onnxruntime", "onnx", "redis", "optuna"),
 )
 _MAIN = f"""
 import contextlib, io, json, sys

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
-import os
 import sys
 from pathlib import Path
 
@@ -13,20 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gates.limits import load_limits
 from gates.promotion import Standing
-from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
-from plugin.command_line import NO, YES, add_command, print_json, utc_ms
+from plugin.command_line import NO, YES, add_command, print_json
 from plugin.registry import Registry
 from training.attempts import BY_COMMAND
-from training.commands.shared import add_store
+from training.commands.shared import add_bars, add_models_dir, seed, until_ms
 from training.rendering import show_outcome
 from training.retrain import Outcome, n_steps, retrain
 from training.settings import TrainingSettings
+from training.tuning import read_tuning
 
 _STOPPED = 130
-_DAY_MS = 86_400_000
-_MOST_DAYS = 36_500.0
-_LARGEST_SEED = 2**31 - 1  # both libraries read it as a C integer
 _DEFAULTS = TrainingSettings(venue="binance_spot")
 _BECAME: dict[Standing, str] = {
     "champion": "champion: it serves from now on",
@@ -49,28 +44,15 @@ exit codes: 0 fit for shadow or live, 1 fit for nothing, 2 wrong use or unusable
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `run`."""
     parser = add_command(subparsers, "run", "train the ensemble and judge the bundle", _EPILOG)
-    add_store(parser)
-    parser.add_argument("--venue", default="binance_spot", help="(default: binance_spot)")
-    parser.add_argument("--timeframe", default="1h", help="length of a bar (default: 1h)")
-    parser.add_argument("--symbols", nargs="+", default=["BTC/USDT"], metavar="BASE/QUOTE")
-    parser.add_argument(
-        "--since", type=utc_ms, default=0, metavar="DATE", help="first bar, UTC (default: all there is)"
-    )
-    parser.add_argument("--until", type=utc_ms, metavar="DATE", help="end, UTC (default: all there is)")
-    parser.add_argument(
-        "--hold-out-days",
-        type=_days,
-        default=0.0,
-        metavar="DAYS",
-        help="days before the end to leave unseen (default: 0)",
-    )
+    add_bars(parser)
     parser.add_argument("--folds", type=int, default=_DEFAULTS.n_folds, help="of the walk-forward")
-    parser.add_argument("--seed", type=_seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
+    add_models_dir(parser)
     parser.add_argument(
-        "--models-dir",
+        "--tuned",
         type=Path,
-        default=Path(os.environ.get("ML_MODELS_DIR", "models")),
-        help="(default: ML_MODELS_DIR, or else models)",
+        metavar="FILE",
+        help="what `tune` found for the member lgb (default: its default parameters)",
     )
     parser.add_argument(
         "--resume", action="store_true", help="go on where the same training was cut off, if it was"
@@ -89,9 +71,10 @@ def run(args: argparse.Namespace) -> int:
         timeframe=args.timeframe,
         symbols=tuple(dict.fromkeys(args.symbols)),
         since_ms=args.since,
-        until_ms=_until_ms(args, store),
+        until_ms=until_ms(args, store),
         n_folds=args.folds,
         seed=args.seed,
+        tuning=read_tuning(args.tuned) if args.tuned else None,
     )
     try:
         outcome = _train(args, settings, store)
@@ -142,25 +125,3 @@ def _show_role(console: Console, models_dir: Path, outcome: Outcome) -> None:
         champion=champion and champion.bundle_id, challenger=challenger and challenger.bundle_id
     )
     console.print(f"candidate number {outcome.record['candidate']} is {words}", soft_wrap=True)
-
-
-def _until_ms(args: argparse.Namespace, store: CandleStore) -> int:
-    candles = store.read(args.venue, args.timeframe, args.symbols[0], until_ms=args.until)
-    length_ms = Timeframe.parse(args.timeframe).length_ms
-    return candles.first_open_ms + candles.n_bars * length_ms - int(args.hold_out_days * _DAY_MS)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LARGEST_SEED:
-        raise argparse.ArgumentTypeError(f"expected a seed from 0 to {_LARGEST_SEED}, was {text!r}")
-    return int(text)
-
-
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = math.nan
-    if not 0.0 <= days <= _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"expected a number of days such as 14, was {text!r}")
-    return days

@@ -9,7 +9,7 @@ from plugin.predictors.lightgbm_text import read_lightgbm
 from plugin.predictors.xgboost_json import read_xgboost
 from shadow.statistics import auc
 from training.models.base import Binned, Member, Model
-from training.settings import MEMBERS
+from training.settings import MEMBERS, TUNABLE
 
 N_ROWS, N_FIRST, N_TRAIN = 6_000, 3_000, 4_000
 FIRST_BLOCK, TRAIN, TEST = np.arange(N_FIRST), np.arange(N_TRAIN), slice(N_TRAIN + 100, N_ROWS)
@@ -156,3 +156,14 @@ def test_a_model_read_again_is_the_same_to_the_last_bit(member: Member, made_up:
 def test_members_have_names_of_their_own_and_known_feature_sets() -> None:
     assert len({member.name for member in MEMBERS}) == len(MEMBERS)
     assert {member.feature_set for member in MEMBERS} <= set(FEATURE_SETS)
+
+
+def test_other_parameters_make_another_model_and_leave_the_defaults_alone() -> None:
+    random = np.random.default_rng(3)
+    rows = random.normal(size=(N_ROWS, len(FEATURE_SETS[TUNABLE.feature_set].names)))
+    made = rows.astype(np.float32), (rows[:, 0] > 0).astype(np.float64)
+    default = fit(TUNABLE, made).content()
+    small = fit(TUNABLE.with_parameters({"n_trees": 3, "num_leaves": 4}), made).content().decode()
+    assert small.count("Tree=") == 3
+    assert small.count("num_leaves=4\n") == 3
+    assert fit(TUNABLE, made).content() == default
