@@ -15,6 +15,7 @@ from plugin.errors import WrongUse
 from tests.support.small_training import SETTINGS
 from training import checkpoint
 from training.checkpoint import open_checkpoint, training_key
+from training.models.lgb import PARAMETERS
 
 ROOT = Path(__file__).parents[2]
 KEY = "a" * 32
@@ -186,7 +187,7 @@ class TestKey:
     def test_a_parameter_of_a_member(
         self, key: str, candles: dict[str, Candles], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(checkpoint.MEMBERS[0].bin.__globals__["PARAMETERS"], "lambda_l2", 11.0)
+        monkeypatch.setitem(PARAMETERS, "lambda_l2", 11.0)
         assert training_key(SETTINGS, candles) != key
 
     def test_the_version_of_a_library(

@@ -9,6 +9,7 @@ from plugin.predictors.lightgbm_text import read_lightgbm
 from plugin.predictors.xgboost_json import read_xgboost
 from shadow.statistics import auc
 from training.models.base import Binned, Member, Model
+from training.models.lgb import LightGBMMember
 from training.settings import MEMBERS, TUNABLE
 
 N_ROWS, N_FIRST, N_TRAIN = 6_000, 3_000, 4_000
@@ -158,12 +159,12 @@ def test_members_have_names_of_their_own_and_known_feature_sets() -> None:
     assert {member.feature_set for member in MEMBERS} <= set(FEATURE_SETS)
 
 
-def test_other_parameters_make_another_model_and_leave_the_defaults_alone() -> None:
-    random = np.random.default_rng(3)
-    rows = random.normal(size=(N_ROWS, len(FEATURE_SETS[TUNABLE.feature_set].names)))
-    made = rows.astype(np.float32), (rows[:, 0] > 0).astype(np.float64)
-    default = fit(TUNABLE, made).content()
-    small = fit(TUNABLE.with_parameters({"n_trees": 3, "num_leaves": 4}), made).content().decode()
-    assert small.count("Tree=") == 3
-    assert small.count("num_leaves=4\n") == 3
-    assert fit(TUNABLE, made).content() == default
+@pytest.mark.parametrize("member", [TUNABLE], ids=["lgb"])
+def test_other_parameters_make_another_model_and_leave_the_defaults_alone(
+    member: LightGBMMember, made_up: Rows
+) -> None:
+    default = fit(member, made_up).content()
+    small = fit(member.with_parameters({"n_trees": 3, "num_leaves": 2}), made_up).content().decode()
+    assert small.count("\nnum_leaves=2\n") == 3
+    assert small.count("\nnum_leaves=") == 3
+    assert fit(member, made_up).content() == default
