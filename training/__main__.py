@@ -36,6 +36,11 @@ COMMANDS = (
         extra="train",
     ),
     LazyCommand(
+        "experiments",
+        "list trainings, or compare some of them",
+        "training.commands.experiments",
+    ),
+    LazyCommand(
         "schedule",
         "train by the calendar and by triggers, and review the roles",
         "training.commands.schedule",
