@@ -30,6 +30,17 @@ COMMANDS = (
         "run", "train the ensemble and judge the bundle", "training.commands.run", extra="train"
     ),
     LazyCommand(
+        "tune",
+        "search parameters of the LightGBM member in the training block",
+        "training.commands.tune",
+        extra="train",
+    ),
+    LazyCommand(
+        "experiments",
+        "list trainings, or compare some of them",
+        "training.commands.experiments",
+    ),
+    LazyCommand(
         "schedule",
         "train by the calendar and by triggers, and review the roles",
         "training.commands.schedule",

@@ -76,19 +76,40 @@ def rows_and_labels(settings: TrainingSettings, candles: Mapping[str, Candles]) 
 def split_rows(settings: TrainingSettings, dataset: Dataset) -> Folds:
     """By horizon the walk-forward, over the same test blocks; raises WrongUse where these are short."""
     boundaries_ms = _boundaries(settings, dataset)
-    embargo_ms = settings.embargo_bars * Timeframe.parse(settings.timeframe).length_ms
+    embargo_ms = _embargo_ms(settings)
+    if settings.tuning is not None:
+        settings.tuning.check_unseen(boundaries_ms[0], embargo_ms)
     return {
         horizon: walk_forward(dataset.known_from_ms, labels.label_end_ms, boundaries_ms, embargo_ms)
         for horizon, labels in dataset.labels.items()
     }
 
 
-def _boundaries(settings: TrainingSettings, dataset: Dataset) -> list[int]:
+def first_block(settings: TrainingSettings, dataset: Dataset) -> Dataset:
+    """The rows that every fold learns from: at no horizon a label of theirs reaches a test block or the
+    embargo before it. What is chosen by them is chosen without a look at any test block."""
+    tested_ms = [*_first_test_and_end(settings, dataset)]
+    label_end_ms = dataset.labels[max(settings.horizons)].label_end_ms
+    [fold] = walk_forward(dataset.known_from_ms, label_end_ms, tested_ms, _embargo_ms(settings))
+    return dataset.only(fold.train)
+
+
+def _embargo_ms(settings: TrainingSettings) -> int:
+    return settings.embargo_bars * Timeframe.parse(settings.timeframe).length_ms
+
+
+def _first_test_and_end(settings: TrainingSettings, dataset: Dataset) -> tuple[int, int]:
     length_ms = Timeframe.parse(settings.timeframe).length_ms
     start_ms, end_ms = int(dataset.known_from_ms[0]), int(dataset.known_from_ms[-1]) + length_ms
     n_first = int((end_ms - start_ms) // length_ms * settings.first_train_share)
+    return start_ms + n_first * length_ms, end_ms
+
+
+def _boundaries(settings: TrainingSettings, dataset: Dataset) -> list[int]:
+    length_ms = Timeframe.parse(settings.timeframe).length_ms
+    first_test_ms, end_ms = _first_test_and_end(settings, dataset)
     boundaries_ms = fold_boundaries(
-        first_test_ms=start_ms + n_first * length_ms,
+        first_test_ms=first_test_ms,
         end_ms=end_ms,
         n_folds=settings.n_folds,
         length_ms=length_ms,

@@ -16,6 +16,7 @@ from plugin.features.joined import FEATURE_SETS
 from plugin.manifest import MANIFEST_FILE, GateReport
 from training.bundle_writer import Trained
 from training.models.base import Described, Model
+from training.tuning import Tuning
 
 
 class Minutes:
@@ -76,6 +77,7 @@ def write_run_record(
             for member in described
         },
         "networks": serving.learning() if serving else {},
+        "tuning": _tuning(trained.settings.tuning),
         "importances": {
             str(horizon): {
                 member.name: _importances(models[member.name], member.feature_set)
@@ -91,6 +93,13 @@ def write_run_record(
     place.parent.mkdir(mode=0o700, exist_ok=True)
     replace_file(place, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     return record
+
+
+def _tuning(tuning: Tuning | None) -> dict[str, Any] | None:
+    """Of how many trials the parameters were the best: the more, the less their AUC says."""
+    if tuning is None:
+        return None
+    return {"study": tuning.study, "n_trials": tuning.trials, "auc": tuning.auc}
 
 
 def _importances(model: Model, feature_set: str) -> dict[str, float]:

@@ -10,9 +10,11 @@ import xgboost
 from training.models.base import Member
 from training.models.lgb import LightGBMMember
 from training.models.xgb import XGBoostMember
+from training.tuning import Tuning
 
+TUNABLE = LightGBMMember("lgb", "base")
 MEMBERS: tuple[Member, ...] = (
-    LightGBMMember("lgb", "base"),
+    TUNABLE,
     XGBoostMember("xgb", "joined"),
     LightGBMMember("cross", "cross"),
 )
@@ -32,6 +34,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     `first_train_share` of the time is only learnt from; the rest is cut into `n_folds` test blocks.
     `members` answer one row each, `networks` windows of rows. A `quick` training is a trial of the
     whole walk: its networks learn next to nothing.
+    `tuning` is what a study found for the member `lgb`; without one its parameters are the defaults.
     """
 
     venue: str
@@ -49,11 +52,14 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     members: tuple[str, ...] = tuple(member.name for member in MEMBERS)
     networks: tuple[str, ...] = ()
     quick: bool = False
+    tuning: Tuning | None = None
 
     @property
     def row_members(self) -> tuple[Member, ...]:
-        """The members over rows, in their own order."""
-        return tuple(member for member in MEMBERS if member.name in self.members)
+        """The members over rows, in their own order, the tuned one with its parameters."""
+        changed = self.tuning.parameters.by_name() if self.tuning else {}
+        own = (TUNABLE.with_parameters(changed) if one is TUNABLE else one for one in MEMBERS)
+        return tuple(member for member in own if member.name in self.members)
 
     @property
     def learnt_symbols(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,21 +12,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gates.limits import load_limits
 from gates.promotion import Standing
-from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
-from plugin.command_line import NO, YES, add_command, print_json, utc_ms
+from plugin.command_line import NO, YES, add_command, print_json
 from plugin.errors import WrongUse
 from plugin.registry import Registry
 from plugin.settings import SEQUENCE_MEMBERS
 from training.attempts import BY_COMMAND
-from training.commands.shared import add_models_dir, add_store, seed
+from training.commands.shared import DAY_MS, add_bars, add_models_dir, seed, until_ms
 from training.rendering import show_outcome
 from training.retrain import Outcome, n_steps, retrain
 from training.settings import MEMBERS, TrainingSettings
+from training.tuning import read_tuning
 
 _STOPPED = 130
-_DAY_MS = 86_400_000
-_MOST_DAYS = 36_500.0
 _ROW_MEMBERS = tuple(member.name for member in MEMBERS)
 _QUICK_DAYS = 365
 _QUICK_FOLDS = 2
@@ -53,23 +50,16 @@ exit codes: 0 fit for shadow or live, 1 fit for nothing, 2 wrong use or unusable
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `run`."""
     parser = add_command(subparsers, "run", "train the ensemble and judge the bundle", _EPILOG)
-    add_store(parser)
-    parser.add_argument("--venue", default="binance_spot", help="(default: binance_spot)")
-    parser.add_argument("--timeframe", default="1h", help="length of a bar (default: 1h)")
-    parser.add_argument("--symbols", nargs="+", default=["BTC/USDT"], metavar="BASE/QUOTE")
-    parser.add_argument(
-        "--since", type=utc_ms, default=0, metavar="DATE", help="first bar, UTC (default: all there is)"
-    )
-    parser.add_argument("--until", type=utc_ms, metavar="DATE", help="end, UTC (default: all there is)")
-    parser.add_argument(
-        "--hold-out-days",
-        type=_days,
-        default=0.0,
-        metavar="DAYS",
-        help="days before the end to leave unseen (default: 0)",
-    )
+    add_bars(parser)
     parser.add_argument("--folds", type=int, default=_DEFAULTS.n_folds, help="of the walk-forward")
     parser.add_argument("--seed", type=seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
+    add_models_dir(parser)
+    parser.add_argument(
+        "--tuned",
+        type=Path,
+        metavar="FILE",
+        help="what `tune` found for the member lgb (default: its default parameters)",
+    )
     parser.add_argument(
         "--members",
         nargs="+",
@@ -84,7 +74,6 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         help="the whole walk in two minutes, to see that it works: the newest year, two folds,"
         " networks that learn for a moment; the bundle is as good as nothing",
     )
-    add_models_dir(parser)
     parser.add_argument(
         "--resume", action="store_true", help="go on where the same training was cut off, if it was"
     )
@@ -97,19 +86,20 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
 def run(args: argparse.Namespace) -> int:
     """Train and say how good it is; 0 where the bundle may at least be recorded."""
     store = CandleStore(args.store)
-    until_ms, quick = _until_ms(args, store), args.quick_test
+    end_ms, quick = until_ms(args, store), args.quick_test
     chosen = args.members or (*_ROW_MEMBERS, *(SEQUENCE_MEMBERS if quick else ()))
     settings = TrainingSettings(
         venue=args.venue,
         timeframe=args.timeframe,
         symbols=tuple(dict.fromkeys(args.symbols)),
-        since_ms=max(args.since, until_ms - _QUICK_DAYS * _DAY_MS) if quick else args.since,
-        until_ms=until_ms,
+        since_ms=max(args.since, end_ms - _QUICK_DAYS * DAY_MS) if quick else args.since,
+        until_ms=end_ms,
         n_folds=min(args.folds, _QUICK_FOLDS) if quick else args.folds,
         seed=args.seed,
         members=_chosen(chosen, _ROW_MEMBERS),
         networks=_chosen(chosen, SEQUENCE_MEMBERS),
         quick=quick,
+        tuning=read_tuning(args.tuned) if args.tuned else None,
     )
     if not settings.members:
         raise WrongUse(f"at least one of {', '.join(_ROW_MEMBERS)}", " ".join(chosen), "add one")
@@ -166,19 +156,3 @@ def _show_role(console: Console, models_dir: Path, outcome: Outcome) -> None:
         champion=champion and champion.bundle_id, challenger=challenger and challenger.bundle_id
     )
     console.print(f"candidate number {outcome.record['candidate']} is {words}", soft_wrap=True)
-
-
-def _until_ms(args: argparse.Namespace, store: CandleStore) -> int:
-    candles = store.read(args.venue, args.timeframe, args.symbols[0], until_ms=args.until)
-    length_ms = Timeframe.parse(args.timeframe).length_ms
-    return candles.first_open_ms + candles.n_bars * length_ms - int(args.hold_out_days * _DAY_MS)
-
-
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = math.nan
-    if not 0.0 <= days <= _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"expected a number of days such as 14, was {text!r}")
-    return days

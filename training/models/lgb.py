@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import lightgbm
@@ -29,8 +29,8 @@ PARAMETERS: dict[str, Any] = {
     # which on shared cores took fourteen times as long as one thread.
     "num_threads": 1,
     "verbosity": -1,
+    "n_trees": 150,
 }
-N_TREES = 150
 
 
 @dataclass(frozen=True)
@@ -58,41 +58,51 @@ class LightGBMBins:
     """One binned dataset; a fold is a view of its rows."""
 
     rows: lightgbm.Dataset
+    parameters: Mapping[str, Any]
 
     def fit(self, train: NDArray[np.int64], up: NDArray[np.float64], seed: int) -> LightGBMModel:
         """As `base.Binned`."""
         fold = self.rows.subset(train.tolist()).construct()
         fold.set_label(up[train])
-        return LightGBMModel(lightgbm.train({**PARAMETERS, "seed": seed}, fold, N_TREES))
+        told = {**_for_library(self.parameters), "seed": seed}
+        return LightGBMModel(lightgbm.train(told, fold, self.parameters["n_trees"]))
 
 
 @dataclass(frozen=True)
 class LightGBMMember:
-    """LightGBM over one feature set."""
+    """LightGBM over one feature set. `parameters` are the library's own, and `n_trees`."""
 
     name: str
     feature_set: str
+    parameters: Mapping[str, Any] = field(default_factory=lambda: PARAMETERS)
     kind: Literal["lightgbm"] = "lightgbm"
 
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """As `base.Member`."""
-        return {**PARAMETERS, "n_trees": N_TREES}
+    def with_parameters(self, changed: Mapping[str, float]) -> LightGBMMember:
+        """The same member with some parameters of other values."""
+        return replace(self, parameters={**self.parameters, **changed})
 
     def bin(
         self, rows: NDArray[np.float32], first_block: NDArray[np.int64], names: Sequence[str]
     ) -> LightGBMBins:
         """As `base.Member`."""
-        edges = _dataset(rows[first_block], names)
-        return LightGBMBins(_dataset(rows, names, reference=edges.construct()).construct())
+        edges = _dataset(self.parameters, rows[first_block], names).construct()
+        binned = _dataset(self.parameters, rows, names, reference=edges).construct()
+        return LightGBMBins(binned, self.parameters)
 
     def load(self, content: bytes) -> LightGBMModel:
         """As `base.Member`."""
         return LightGBMModel(lightgbm.Booster(model_str=content.decode("ascii")))
 
 
+def _for_library(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name != "n_trees"}
+
+
 def _dataset(
-    rows: NDArray[np.float32], names: Sequence[str], reference: lightgbm.Dataset | None = None
+    parameters: Mapping[str, Any],
+    rows: NDArray[np.float32],
+    names: Sequence[str],
+    reference: lightgbm.Dataset | None = None,
 ) -> lightgbm.Dataset:
     # Labels differ from horizon to horizon and are set on each fold; LightGBM asks for some here.
     return lightgbm.Dataset(
@@ -100,5 +110,5 @@ def _dataset(
         label=np.zeros(len(rows)),
         reference=reference,
         feature_name=list(names),
-        params=PARAMETERS,
+        params=_for_library(parameters),
     )

@@ -9,7 +9,8 @@ from plugin.predictors.lightgbm_text import read_lightgbm
 from plugin.predictors.xgboost_json import read_xgboost
 from shadow.statistics import auc
 from training.models.base import Binned, Member, Model
-from training.settings import MEMBERS
+from training.models.lgb import LightGBMMember
+from training.settings import MEMBERS, TUNABLE
 
 N_ROWS, N_FIRST, N_TRAIN = 6_000, 3_000, 4_000
 FIRST_BLOCK, TRAIN, TEST = np.arange(N_FIRST), np.arange(N_TRAIN), slice(N_TRAIN + 100, N_ROWS)
@@ -156,3 +157,14 @@ def test_a_model_read_again_is_the_same_to_the_last_bit(member: Member, made_up:
 def test_members_have_names_of_their_own_and_known_feature_sets() -> None:
     assert len({member.name for member in MEMBERS}) == len(MEMBERS)
     assert {member.feature_set for member in MEMBERS} <= set(FEATURE_SETS)
+
+
+@pytest.mark.parametrize("member", [TUNABLE], ids=["lgb"])
+def test_other_parameters_make_another_model_and_leave_the_defaults_alone(
+    member: LightGBMMember, made_up: Rows
+) -> None:
+    default = fit(member, made_up).content()
+    small = fit(member.with_parameters({"n_trees": 3, "num_leaves": 2}), made_up).content().decode()
+    assert small.count("\nnum_leaves=2\n") == 3
+    assert small.count("\nnum_leaves=") == 3
+    assert fit(member, made_up).content() == default
