@@ -70,7 +70,11 @@ def area_text(area: Area | None) -> str:
 
 def value_text(value: Any) -> str:
     """A setting as JSON has it, `-` where a run has none of that name."""
-    return "-" if value is None else plain(value if isinstance(value, str) else json.dumps(value))
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return plain(value if isinstance(value, str) else json.dumps(value))
 
 
 def figure_text(value: float | None) -> str:

@@ -16,7 +16,16 @@ from rich.console import Console
 
 from plugin.errors import WrongUse
 from plugin.registry import Registry
-from tests.benchmarks import bar_close, client_faults, history, memory, report, round_trip, training
+from tests.benchmarks import (
+    bar_close,
+    client_faults,
+    history,
+    memory,
+    networks,
+    report,
+    round_trip,
+    training,
+)
 from tests.benchmarks.market import Market
 from tests.benchmarks.setting import FULL, QUICK, Setting
 from tests.benchmarks.timing import Machine
@@ -28,6 +37,7 @@ BENCHMARKS: dict[str, Any] = {
     "memory": memory,
     "history": history,
     "report": report,
+    "networks": networks,
 }
 NAMES = ("training", *BENCHMARKS)
 _EPILOG = """\
