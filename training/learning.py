@@ -6,11 +6,13 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin.errors import WrongUse
 from training.checkpoint import Keep
 from training.dataset import Dataset
 from training.material import Folds
@@ -39,6 +41,9 @@ def open_networks(settings: TrainingSettings, dataset: Dataset) -> Networks | No
     """The networks of the training, which may leave out some rows; None where it has none."""
     if not settings.networks:
         return None
+    if not (find_spec("torch") and find_spec("onnx")):
+        remedy = "pip install 'shadowgate[networks]'"
+        raise WrongUse("torch and onnx, to train networks", "not installed", remedy)
     from training.network_members import chosen
     from training.networks import networks_of
 

@@ -91,6 +91,10 @@ def write_run_record(
     }
     place = models_dir / "runs" / f"{bundle.name}.json"
     place.parent.mkdir(mode=0o700, exist_ok=True)
+    if serving:
+        from training.curves import loss_curves  # where there are networks, there is matplotlib
+
+        replace_file(place.with_suffix(".png"), loss_curves(serving.learning()))
     replace_file(place, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     return record
 

@@ -192,3 +192,23 @@ def test_help_shows_an_example_and_the_exit_codes(capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert "example:\n  python -m training run " in printed
     assert "exit codes: 0 fit for shadow or live" in printed
+
+
+def test_members_are_chosen_by_name_and_the_others_do_not_learn(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["--members", "lstm", "lgb", "--quick-test", "--json"]
+    main(arguments(store, tmp_path / "models", *chosen))
+    record = json.loads(capsys.readouterr().out)
+    assert list(record["members"]) == ["lgb", "lstm"]
+    assert record["networks"]["lstm"]["n_parameters"] > 10_000
+    assert record["settings"]["quick"] is True
+    picture = tmp_path / "models" / "runs" / f"{record['bundle_id']}.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_networks_alone_are_refused(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(store, tmp_path / "models", "--members", "lstm")) == 2
+    assert "at least one of lgb, xgb, cross" in capsys.readouterr().err
