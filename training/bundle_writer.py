@@ -58,7 +58,7 @@ _VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
 @dataclass(frozen=True)
 class Trained:
     """All that training hands over. `models` and the two of `meta` are keyed by horizon; `evidence` are
-    the rows that all were judged on."""
+    the rows that all were judged on, `adds` what each member adds to the stack."""
 
     settings: TrainingSettings
     candles: Mapping[str, Candles]
@@ -69,6 +69,7 @@ class Trained:
     metrics: dict[str, Any]
     evidence: OutOfFoldRows
     oof_rows: int
+    adds: dict[str, Any] = field(default_factory=dict)
     networks: ServingNetworks | None = None
     meta_without_networks: Mapping[int, LogisticModel] = field(default_factory=dict)
 

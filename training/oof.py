@@ -34,6 +34,13 @@ class OutOfFold:
         """The first members alone."""
         return OutOfFold(self.members[:n_members], self.probability[:n_members], self.fold)
 
+    def without(self, names: Sequence[str]) -> OutOfFold:
+        """All members but those of these names."""
+        kept = [number for number, name in enumerate(self.members) if name not in names]
+        return OutOfFold(
+            tuple(self.members[number] for number in kept), self.probability[kept], self.fold
+        )
+
     def and_networks(self, names: Sequence[str], said: NDArray[np.float64]) -> OutOfFold:
         """With what networks said, (networks, rows), after the others."""
         return OutOfFold((*self.members, *names), np.vstack([self.probability, said]), self.fold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -34,7 +35,7 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
     if simulated:
         console.print(_SIMULATED)
     primary = str(settings["primary_horizon"])
-    sources = (*outcome.record["importances"][primary], STACK)
+    sources = (*outcome.record["members"], STACK)
     for horizon in settings["horizons"]:
         for symbol in settings["symbols"]:
             console.print(_figures(symbol, horizon, metrics[str(horizon)], sources))
@@ -43,6 +44,7 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
     for symbol in settings["symbols"]:
         console.print(_years(symbol, primary, metrics[primary]["years"][symbol], compared))
     console.print(_folds(primary, metrics[primary]["folds"], compared))
+    console.print(_adds(primary, outcome.record["adds"]))
     _show_importances(console, primary, outcome.record["importances"][primary])
     console.print()
     show_report(console, outcome.report)
@@ -92,6 +94,19 @@ def _folds(horizon: str, folds: Sequence[Mapping[str, Any]], sources: Sequence[s
     for fold in folds:
         areas = (_number(fold["auc"][name], ".3f") for name in sources)
         table.add_row(fold["test_start"], f"{fold['n_test']:,}", *areas)
+    return table
+
+
+def _adds(horizon: str, adds: Mapping[str, Any]) -> Table:
+    """What the stack loses without each member."""
+    title = f"What a member adds to the stack, {horizon} bars ahead"
+    table = _table(title, "", "", "AUC", "95 % interval", "there twice")
+    for symbol, of_symbol in adds["symbols"].items():
+        for who, pair in of_symbol.items():
+            known = not math.isnan(pair["low"])
+            interval = f"{pair['low']:+.4f} to {pair['high']:+.4f}" if known else ""
+            twice = "yes" if who in adds["redundant"][symbol] else ""
+            table.add_row(symbol, who, f"{pair['adds']:+.4f}", interval, twice)
     return table
 
 

@@ -21,6 +21,7 @@ from plugin.durable import locked
 from plugin.manifest import GateReport
 from plugin.meta_model import LogisticModel
 from plugin.registry import Registry
+from training.ablation import what_each_adds
 from training.attempts import BY_COMMAND, counted
 from training.bundle_writer import Trained, draft_bundle, publish_bundle
 from training.checkpoint import open_checkpoint, training_key
@@ -96,6 +97,7 @@ def retrain(
                 meta=meta,
                 meta_without_networks=without,
                 metrics=metrics,
+                adds=_adds(settings, dataset, folds, oof, stacked, metrics),
                 evidence=judged_rows(dataset, oof, stacked),
                 oof_rows=metrics[str(settings.primary_horizon)]["oof_rows"],
             )
@@ -148,6 +150,28 @@ def _evaluate(
         )
         for horizon, said in learnt.oof.items()
     }
+
+
+def _adds(
+    settings: TrainingSettings,
+    dataset: Dataset,
+    folds: Folds,
+    oof: Mapping[int, OutOfFold],
+    stacked: Mapping[int, NDArray[np.float64]],
+    metrics: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What each member adds to the stack, at the primary horizon."""
+    horizon = settings.primary_horizon
+    return what_each_adds(
+        dataset,
+        horizon,
+        oof[horizon],
+        stacked[horizon],
+        folds[horizon],
+        settings.networks,
+        Timeframe.parse(settings.timeframe).length_ms,
+        metrics[str(horizon)]["member_correlation"],
+    )
 
 
 def _free_second(models_dir: Path, now_ms: int) -> str:

@@ -76,6 +76,7 @@ def write_run_record(
             }
             for member in described
         },
+        "adds": trained.adds,
         "networks": serving.learning() if serving else {},
         "tuning": _tuning(trained.settings.tuning),
         "importances": {

@@ -14,6 +14,7 @@ from shadow.statistics.overlap import (
 from shadow.statistics.ranking import (
     MIN_ROWS_PER_CLASS,
     auc,
+    auc_difference,
     auc_interval,
     cross_sectional_ic,
     ic,
@@ -32,6 +33,7 @@ __all__ = [
     "Quantile",
     "ReliabilityBin",
     "auc",
+    "auc_difference",
     "auc_interval",
     "block_bootstrap",
     "brier",

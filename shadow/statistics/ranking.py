@@ -44,6 +44,31 @@ def auc_interval(
     return estimate_of(estimate, influence, bars, overlap_bars, null=0.5)
 
 
+def auc_difference(
+    p: ArrayLike,
+    other: ArrayLike,
+    up: ArrayLike,
+    overlap_bars: int,
+    time_index: ArrayLike | None = None,
+) -> Estimate:
+    """The AUC of `p` less that of `other` on the same rows, with an interval for the pair.
+
+    Arguments otherwise, method and errors as of `auc_interval`: the influence of a row on the
+    difference is the difference of its influences.
+    """
+    first, up, bars = aligned(p, up, time_index, overlap_bars)
+    second, _, _ = aligned(other, up, time_index, overlap_bars)
+    check_labels(up)
+    reason = unfit(first, bars, overlap_bars) or unfit(second, bars, overlap_bars) or _one_sided(up)
+    if reason:
+        return no_estimate(first.size, 0.0, reason)
+    (area, influence), (other_area, other_influence) = (
+        _auc_influence(values, up == 1.0) for values in (first, second)
+    )
+    difference = influence - other_influence
+    return estimate_of(area - other_area, difference, bars, overlap_bars, null=0.0)
+
+
 def auc(p: ArrayLike, up: ArrayLike) -> float:
     """The area under the ROC curve alone, NaN where one class is absent. Ties count one half."""
     p, up, _ = aligned(p, up, None, 1)

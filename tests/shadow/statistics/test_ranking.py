@@ -11,6 +11,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from shadow import statistics
 from shadow.statistics import (
     auc,
+    auc_difference,
     auc_interval,
     brier,
     effective_n,
@@ -247,3 +248,33 @@ def test_the_auc_alone_is_nan_where_one_class_is_absent():
     assert math.isnan(auc(_RISING, np.zeros(100)))
     assert math.isnan(auc([], []))
     assert math.isnan(auc([0.1, math.nan], [0, 1]))
+
+
+def test_the_difference_of_two_aucs_is_that_of_the_pair():
+    random = np.random.default_rng(3)
+    up = (random.uniform(size=4_000) < 0.5).astype(float)
+    common = random.normal(size=4_000)
+    better, worse = up + 2.0 * common, 0.5 * up + 2.0 * common
+    pair = auc_difference(better, worse, up, 5)
+    assert pair.estimate == pytest.approx(auc(better, up) - auc(worse, up), abs=1e-12)
+    # What both have in common does not count: each alone is less certain than their difference.
+    assert pair.standard_error < 0.6 * auc_interval(better, up, 5).standard_error
+    assert pair.low > 0.0
+
+
+def test_without_a_difference_the_interval_holds_none_as_often_as_it_says():
+    random, held = np.random.default_rng(4), 0
+    for _ in range(200):
+        moves = random.normal(size=1_200)
+        ahead = np.convolve(moves, np.ones(5), mode="full")[4:1_200]
+        up = (ahead > 0).astype(float)
+        one, other = random.normal(size=(2, up.size))
+        pair = auc_difference(one, other, up, 5)
+        held += pair.low <= 0.0 <= pair.high
+    assert 180 <= held <= 199
+
+
+def test_a_score_against_itself_shows_no_spread():
+    up = np.tile([0.0, 1.0, 1.0, 0.0], 100)
+    score = np.random.default_rng(1).normal(size=400)
+    assert auc_difference(score, score, up, 1).reason is not None
