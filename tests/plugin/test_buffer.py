@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugin.bar import BarClosed
-from plugin.buffer import Arrival, ArrivalKind, BarBuffer
+from plugin.buffer import HELD_BARS, Arrival, ArrivalKind, BarBuffer
 from plugin.candles import ABSENT, CLOSE, OPEN, VOLUME
 from plugin.errors import BarRejected, WrongUse
 from plugin.features import row_of_newest, rows_of_history
@@ -256,8 +256,8 @@ def test_real_bars_pushed_one_by_one_are_the_stored_ones(market):
     for opened_ms, column in zip(candles.open_time_ms.tolist(), candles.bars.T.tolist(), strict=True):
         if not column[ABSENT]:
             buffer.push(BarClosed("BTC-USDT", "1h", opened_ms, *column[:ABSENT], "test", 0))
-    assert buffer.n_bars == 512
-    assert np.array_equal(held(buffer), candles.bars[:, -512:])
+    assert buffer.n_bars == HELD_BARS
+    assert np.array_equal(held(buffer), candles.bars[:, -HELD_BARS:])
 
 
 @pytest.mark.market
