@@ -11,7 +11,7 @@ lock() {
     shift
     uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
         --constraints constraints.txt --no-annotate --custom-compile-command systemd/lock.sh \
-        --no-emit-package winloop --no-emit-package xgboost --no-emit-package tzdata \
+        --no-emit-package winloop --no-emit-package xgboost --no-emit-package tzdata --no-emit-package colorama \
         --default-index https://pypi.org/simple "$@" --output-file "$file" setup.cfg
 }
 
