@@ -37,8 +37,10 @@ class Prepared:
             if one.state is None or self._known.get(one.symbol) != one.state
         ]
         if due:
+            lengths = {network.n_steps - 1 for network in self._networks.values()}
+            rows = {n: [(slot, one.newest(n)) for slot, one in due] for n in lengths}
             for name, network in self._networks.items():
-                self._prepare(name, network, due)
+                self._prepare(name, network, rows[network.n_steps - 1])
             for _, one in due:
                 if one.state is not None:
                     self._known[one.symbol] = one.state
@@ -54,11 +56,14 @@ class Prepared:
         return tuple(part[whole] for part in self._states[name]), self._has_window[name][whole]
 
     def _prepare(
-        self, name: str, network: WindowedNetwork, due: Sequence[tuple[int, EarlierRows]]
+        self,
+        name: str,
+        network: WindowedNetwork,
+        found: Sequence[tuple[int, NDArray[np.float32] | None]],
     ) -> None:
+        """Ask `network` of the rows that were `found` for each slot, None where there is no window."""
         has_window = np.zeros(len(self._slots), dtype=np.bool_)
         has_window[: self._has_window[name].size] = self._has_window[name]
-        found = [(slot, one.newest(network.n_steps - 1)) for slot, one in due]
         rows = [of_one for _, of_one in found if of_one is not None]
         have = [slot for slot, of_one in found if of_one is not None]
         has_window[[slot for slot, _ in found]] = False
