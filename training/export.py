@@ -1,8 +1,9 @@
-"""How does a network become two ONNX files, and do they say what the network says?
+"""How does a network become two ONNX files?
 
 `history` leads from all rows of a window but the newest to a state, `step` from the newest row and that
 state to the probabilities. Both carry the same weights, each whole in one file, and take any number of
-windows at once.
+windows at once. Whether they do, and say what the network says, is looked at when the bundle is tried:
+by its reader (`plugin.predictors.windowed`) and by its golden answers (`plugin.canary`).
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _graph(
     module.eval()  # torch puts a module back into the mode that it was in
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # That a traced LSTM would fix the number of windows: the declared shapes are looked at below.
+        # That a traced LSTM would fix the number of windows: it does for an example of one alone.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,

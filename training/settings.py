@@ -21,8 +21,6 @@ MEMBERS: tuple[Member, ...] = (
 # The assets with the longest history among the most traded. Every model learns from their rows as well,
 # and a symbol's companions are the first three of them that it is not itself.
 REFERENCE_ASSETS = ("BTC/USDT", "ETH/USDT", "XRP/USDT", "LTC/USDT")
-
-
 BLOCKS_PER_FIT = 2
 """A network learns anew only for so many test blocks together."""
 

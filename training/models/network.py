@@ -6,7 +6,6 @@ import io
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +21,7 @@ from training.models.networks.lstm import LSTM, BidirectionalLSTM
 from training.models.networks.tcn import TCN
 from training.models.networks.tft import TFT
 from training.models.networks.transformer import Transformer
-from training.models.torch_fit import EpochDone, FitSettings, best_device, fit, predict
+from training.models.torch_fit import FitSettings, best_device, fit, predict
 from training.windows import Windows
 
 ARCHITECTURES: Mapping[str, Callable[..., WindowNetwork]] = {
@@ -82,9 +81,6 @@ class NetworkMember:
         targets: NDArray[np.float32],
         n_heads: int,
         seed: int,
-        *,
-        checkpoint: Path | None = None,
-        epoch_done: EpochDone | None = None,
     ) -> NetworkModel:
         """Learn from the whole windows among the rows `train` and stop by those among `validation`.
 
@@ -106,8 +102,6 @@ class NetworkMember:
             FitSettings(**{**asdict(self.settings), "seed": seed}),
             generator=generator,
             augment=self.augmentation if self.augmentation != Augmentation() else None,
-            checkpoint=checkpoint,
-            epoch_done=epoch_done,
         )
         log_odds = predict(network, stopped_by)
         by_head = [
