@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from plugin.candle_store import CandleStore
 from plugin.clock import SystemClock
-from plugin.command_line import NO, NOT_ENOUGH_EVIDENCE, YES, add_command, print_json, utc_ms
-from training.commands.shared import add_models_dir, seed
+from plugin.command_line import NO, NOT_ENOUGH_EVIDENCE, YES, add_command, print_json
+from training.commands.shared import add_bars, add_models_dir, seed
 from training.price.comparison import OfSymbol, compare, models_of, verdicts
 from training.price.record import write_record
 from training.price.rendering import show_comparison
@@ -42,7 +40,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         'forecast prices as tutorials do, and judge it against "no change"',
         _EPILOG,
     )
-    _add_bars(parser)
+    add_bars(parser)
     parser.add_argument(
         "--window", type=_count, default=_DEFAULTS.window, metavar="BARS", help="(default: %(default)s)"
     )
@@ -69,7 +67,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         help=f"only the newest {QUICK_BARS:,} bars and {QUICK_EPOCHS} epochs: does it run?",
     )
     add_models_dir(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, symbols=list(_DEFAULTS.symbols))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -125,22 +123,6 @@ def _settings(args: argparse.Namespace) -> PriceSettings:
         bidirectional=args.bidirectional,
         seed=args.seed,
     )
-
-
-def _add_bars(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=Path(
-            os.environ.get("ML_CANDLES_DIR") or os.environ.get("MARKET_DATA") or "data/candles"
-        ),
-        help="folder of stored bars (default: ML_CANDLES_DIR, MARKET_DATA, or else data/candles)",
-    )
-    parser.add_argument("--venue", default=_DEFAULTS.venue, help="(default: %(default)s)")
-    parser.add_argument("--timeframe", default=_DEFAULTS.timeframe, help="(default: %(default)s)")
-    parser.add_argument("--symbols", nargs="+", default=list(_DEFAULTS.symbols), metavar="BASE/QUOTE")
-    parser.add_argument("--since", type=utc_ms, metavar="DATE", help="first bar, UTC (default: all)")
-    parser.add_argument("--until", type=utc_ms, metavar="DATE", help="end, UTC (default: all)")
 
 
 def _count(text: str) -> int:

@@ -18,7 +18,7 @@ from plugin.errors import WrongUse
 from plugin.registry import Registry
 from plugin.settings import SEQUENCE_MEMBERS
 from training.attempts import BY_COMMAND
-from training.commands.shared import DAY_MS, add_bars, add_models_dir, seed, until_ms
+from training.commands.shared import DAY_MS, add_bars, add_hold_out, add_models_dir, seed, until_ms
 from training.rendering import show_outcome
 from training.retrain import Outcome, n_steps, retrain
 from training.settings import MEMBERS, TrainingSettings
@@ -51,6 +51,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     """Register `run`."""
     parser = add_command(subparsers, "run", "train the ensemble and judge the bundle", _EPILOG)
     add_bars(parser)
+    add_hold_out(parser)
     parser.add_argument("--folds", type=int, default=_DEFAULTS.n_folds, help="of the walk-forward")
     parser.add_argument("--seed", type=seed, default=_DEFAULTS.seed, help="(default: %(default)s)")
     add_models_dir(parser)

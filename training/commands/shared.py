@@ -44,7 +44,7 @@ def seed(text: str) -> int:
 
 
 def add_bars(parser: argparse.ArgumentParser) -> None:
-    """The arguments that choose the bars of a training; `until_ms` reads the last two."""
+    """The arguments that choose bars."""
     add_store(parser)
     parser.add_argument("--venue", default="binance_spot", help="(default: binance_spot)")
     parser.add_argument("--timeframe", default="1h", help="length of a bar (default: 1h)")
@@ -53,6 +53,10 @@ def add_bars(parser: argparse.ArgumentParser) -> None:
         "--since", type=utc_ms, default=0, metavar="DATE", help="first bar, UTC (default: all there is)"
     )
     parser.add_argument("--until", type=utc_ms, metavar="DATE", help="end, UTC (default: all there is)")
+
+
+def add_hold_out(parser: argparse.ArgumentParser) -> None:
+    """The argument --hold-out-days, for those who have `add_bars`; `until_ms` reads both."""
     parser.add_argument(
         "--hold-out-days",
         type=_days,
@@ -63,7 +67,7 @@ def add_bars(parser: argparse.ArgumentParser) -> None:
 
 
 def until_ms(args: argparse.Namespace, store: CandleStore) -> int:
-    """The end of the bars that `add_bars` let somebody choose."""
+    """The end of the bars that `add_bars` and `add_hold_out` let somebody choose."""
     candles = store.read(args.venue, args.timeframe, args.symbols[0], until_ms=args.until)
     length_ms = Timeframe.parse(args.timeframe).length_ms
     return candles.first_open_ms + candles.n_bars * length_ms - int(args.hold_out_days * DAY_MS)

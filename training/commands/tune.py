@@ -16,7 +16,7 @@ from plugin.candle_store import CandleStore
 from plugin.clock import utc_minute
 from plugin.command_line import NO, YES, add_command, print_json
 from plugin.errors import WrongUse
-from training.commands.shared import add_bars, add_models_dir, seed, until_ms
+from training.commands.shared import add_bars, add_hold_out, add_models_dir, seed, until_ms
 from training.material import read_candles, rows_and_labels
 from training.search import DEFAULTS, Searched, open_block, search, study_name
 from training.settings import TrainingSettings
@@ -42,6 +42,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         subparsers, "tune", "search parameters of the LightGBM member in the training block", _EPILOG
     )
     add_bars(parser)
+    add_hold_out(parser)
     parser.add_argument("--trials", type=_count, default=50, help="of the whole study (default: 50)")
     parser.add_argument(
         "--horizon",

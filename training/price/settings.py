@@ -20,7 +20,7 @@ class PriceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     venue: str
     timeframe: str = "1h"
     symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT")
-    since_ms: int | None = None
+    since_ms: int = 0
     until_ms: int | None = None
     newest_bars: int | None = None
     window: int = 60
