@@ -107,6 +107,8 @@ class App:
 
         def looked() -> None:
             self._tell_of_companions()
+            if self.pipeline.make_room():
+                _log.warning("history_needs_restart", n_bars=self.pipeline.lookback)
             observer.reload_done()
 
         try:
@@ -190,6 +192,7 @@ class App:
                 _log.warning("companions_need_restart", role=role, symbols=missing)
 
     async def _warm_up(self) -> None:
+        self.pipeline.make_room()
         for buffer in self.pipeline.buffers.values():
             history = await self.source.history(buffer.symbol, self.pipeline.lookback)
             if history is not None:

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from plugin.answer import Asked
 from plugin.bar import BarClosed, Timeframe
 from plugin.buffer import BarBuffer
+from plugin.bundle import Bundle
 from plugin.ensemble import Ensemble, Prediction
 from plugin.features.joined import ROW_NAMES, write_joined_row
-from plugin.manifest import Manifest
 from plugin.settings import Settings
 from plugin.windows import before_newest
 
-FeatureRows: TypeAlias = "dict[tuple[str, int, tuple[str, ...]], tuple[NDArray[np.float32], str]]"
-"""Rows by symbol, open time and companions, with why there is none; kept from one asked to the next."""
+FeatureRows: TypeAlias = "dict[tuple[str, int, tuple[str, ...], int], tuple[NDArray[np.float32], str]]"
+"""Rows by symbol, open time, companions and width, with why there is none; kept from one asked to the
+next."""
 _VOL_RANK_COLUMN = ROW_NAMES.index("vol_rank_24")
 
 
@@ -38,7 +39,7 @@ def ask(
     An exception in features or models is an answer, too: it must never reach the bot's loop.
     """
     try:
-        rows, reasons = _rows(ensemble.bundle.manifest, flags, buffers, bars, timeframe, known)
+        rows, reasons = _rows(ensemble.bundle, flags, buffers, bars, timeframe, known)
         ready = [number for number, reason in enumerate(reasons) if not reason]
         symbols = [bars[number].symbol for number in ready]
         earlier = [before_newest(buffers[symbol]) for symbol in symbols]
@@ -57,7 +58,7 @@ def _asked(prediction: Prediction, vol_rank: float) -> Asked:
 
 
 def _rows(
-    manifest: Manifest,
+    bundle: Bundle,
     flags: Settings,
     buffers: Mapping[str, BarBuffer],
     bars: Sequence[BarClosed],
@@ -65,7 +66,8 @@ def _rows(
     known: FeatureRows,
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Rows (bars, columns) and, for each, why it can not be asked; empty where it can."""
-    rows = np.full((len(bars), len(ROW_NAMES)), np.nan, dtype=np.float32)
+    rows = np.full((len(bars), bundle.n_columns), np.nan, dtype=np.float32)
+    manifest = bundle.manifest
     if manifest.timeframe != timeframe.name:
         return rows, ["timeframe_not_in_bundle"] * len(bars)
     if manifest.oof_rows < flags.stacking_min_samples:
@@ -76,7 +78,7 @@ def _rows(
         if companions is None:
             reasons.append("symbol_not_in_bundle")
             continue
-        key = bar.symbol, bar.open_time_ms, companions
+        key = bar.symbol, bar.open_time_ms, companions, bundle.n_columns
         if key in known:
             row[:], reason = known[key]
         else:

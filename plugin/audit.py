@@ -150,8 +150,7 @@ def _compare(
     for first in range(0, len(answers), _ROWS_AT_ONCE):
         part = answers[first : first + _ROWS_AT_ONCE]
         places = [(said.record.open_time_ms, said.record.seq) for said in part]
-        n_earlier = bundle.manifest.n_earlier_rows
-        rows, earlier, reasons = bars.rows(names, timeframe, places, revisions, n_earlier)
+        rows, earlier, reasons = bars.rows(names, timeframe, places, revisions, bundle.manifest)
         known = [at for at, reason in enumerate(reasons) if reason is None]
         audited.not_compared.update(reason for reason in reasons if reason is not None)
         if known:

@@ -13,9 +13,10 @@ from plugin.bar import Timeframe
 from plugin.candle_store import CandleStore
 from plugin.candles import ABSENT, CLOSE, HIGH, LOW, OPEN, Candles
 from plugin.errors import WrongUse
-from plugin.features import LOOKBACK_BARS
 from plugin.features.feature_set import SEQUENCE
-from plugin.features.joined import ROW_NAMES, joined_history
+from plugin.features.joined import joined_history
+from plugin.looking_back import lookback, n_columns
+from plugin.manifest import Manifest
 from plugin.windows import Rows
 from shadow.files import cut_lines, day_files
 from shadow.record import BarRecord, RecordDamaged, RevisionRecord, decode_line
@@ -83,22 +84,23 @@ class AuditBars:
         timeframe: Timeframe,
         places: Sequence[tuple[int, int]],
         revisions: Revisions,
-        n_earlier: int,
+        manifest: Manifest,
     ) -> tuple[NDArray[np.float32], list[Rows], list[str | None]]:
-        """The feature rows (n, columns) of `names[0]` beside the others, up to `n_earlier` rows before
-        each, and why one can not be had.
+        """The feature rows (n, columns) of `names[0]` beside the others as the bundle of `manifest`
+        looks at them, the rows before each, and why one can not be had.
 
         `places` are the open time and the line in the log of n bars: what was revised after that line
         counts as it was seen before.
         """
-        rows = np.full((len(places), len(ROW_NAMES)), np.nan, dtype=np.float32)
+        rows = np.full((len(places), n_columns(manifest)), np.nan, dtype=np.float32)
+        n_earlier = manifest.n_earlier_rows
         earlier = [Rows(str(number), None) for number in range(len(places))]
         candles = [self._candles(name, timeframe) for name in names]
         own = candles[0]
         if own is None or any(one is None for one in candles):
             return rows, earlier, ["bars_not_stored"] * len(places)
         whole = [one for one in candles if one is not None]
-        history, refused = joined_history(own, whole[1:])
+        history, refused = joined_history(own, whole[1:], n_columns(manifest))
         reasons: list[str | None] = []
         for number, (open_ms, seq) in enumerate(places):
             at = (open_ms - own.first_open_ms) // timeframe.length_ms
@@ -107,7 +109,7 @@ class AuditBars:
                 continue
             later = [revisions.before(name, timeframe.name, open_ms, seq) for name in names]
             if any(later):
-                seen, was_refused = _rows_as_seen(whole, later, open_ms, n_earlier)
+                seen, was_refused = _rows_as_seen(whole, later, open_ms, manifest)
             else:
                 seen = history[max(0, at - n_earlier) : at + 1]
                 was_refused = bool(refused[at])
@@ -138,14 +140,14 @@ def _rows_as_seen(
     candles: Sequence[Candles],
     revisions: Sequence[Sequence[Revision]],
     open_ms: int,
-    n_earlier: int,
+    manifest: Manifest,
 ) -> tuple[NDArray[np.float32], bool]:
-    """The rows up to that of the bar that opened at `open_ms`, `n_earlier` of them before it, with the
-    bars as they were before the revisions; and whether the last one is refused."""
+    """The rows up to that of the bar that opened at `open_ms`, with the bars as they were before the
+    revisions; and whether the last one is refused."""
     patched = []
     for one, later in zip(candles, revisions, strict=True):
         length_ms = one.timeframe.length_ms
-        first_ms = max(one.first_open_ms, open_ms - (LOOKBACK_BARS - 1 + n_earlier) * length_ms)
+        first_ms = max(one.first_open_ms, open_ms - (lookback(manifest) - 1) * length_ms)
         window = one.between(first_ms, open_ms + length_ms)
         bars = window.bars.copy()
         for revision in later:
@@ -153,5 +155,5 @@ def _rows_as_seen(
             if 0 <= at < window.n_bars:
                 bars[OPEN : OPEN + 5, at] = revision.seen
         patched.append(Candles(one.symbol, one.timeframe, window.first_open_ms, bars))
-    rows, refused = joined_history(patched[0], patched[1:])
-    return rows[-1 - n_earlier :], bool(refused[-1])
+    rows, refused = joined_history(patched[0], patched[1:], n_columns(manifest))
+    return rows[-1 - manifest.n_earlier_rows :], bool(refused[-1])

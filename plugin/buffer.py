@@ -57,10 +57,10 @@ class BarBuffer:
     """The newest bars of one symbol, as rows that the feature kernels read without a copy.
 
     `bars` is float64 (6, more than lookback), C-contiguous, rows as in `plugin.candles`, and stays one
-    array for life. Column `newest` (-1 while empty) holds the bar that opened at `newest_open_ms`; the
-    `n_bars` columns up to and with it are held, the older ones first. The newest bar is never absent.
-    `n_merges` counts what was taken in otherwise than as the next bar: while it stays, what is held of
-    the past has not changed.
+    array unless more are to be held. Column `newest` (-1 while empty) holds the bar that opened at
+    `newest_open_ms`; the `n_bars` columns up to and with it are held, the older ones first. The newest
+    bar is never absent. `n_merges` counts what was taken in otherwise than as the next bar: while it
+    stays, what is held of the past has not changed.
     """
 
     def __init__(self, symbol: str, timeframe: Timeframe, lookback: int = HELD_BARS) -> None:
@@ -76,6 +76,15 @@ class BarBuffer:
     @property
     def n_bars(self) -> int:
         return min(self.newest + 1, self.lookback)
+
+    def hold(self, n_bars: int) -> bool:
+        """Have room for as many bars from now on; whether there was not. None is let go."""
+        if n_bars <= self.lookback:
+            return False
+        room = np.zeros((N_ROWS, n_bars + _SPARE_BARS))
+        room[:, : self.bars.shape[1]] = self.bars
+        self.lookback, self.bars = n_bars, room
+        return True
 
     def push(self, bar: BarClosed) -> Arrival:
         """Take in a bar that `check_bar` has passed. Raises BarRejected for one off the grid."""

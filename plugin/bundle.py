@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from plugin.errors import NOT_JSON, BundleRefused, WrongUse
 from plugin.features.joined import FEATURE_SETS, N_COMPANIONS, columns_of
+from plugin.looking_back import n_columns
 from plugin.manifest import (
     FORMAT_VERSION,
     MANIFEST_FILE,
@@ -47,8 +49,8 @@ _READERS: Mapping[str, _Reader] = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle in memory. `models[member][horizon]` answers rows laid out as `ROW_NAMES`, `networks`
-    windows of them at all horizons."""
+    """A bundle in memory. `models[member][horizon]` answers rows of the first `n_columns` columns of
+    `ROW_NAMES`, `networks` windows of them at all horizons."""
 
     manifest: Manifest
     models: Mapping[str, Mapping[int, Predictor]]
@@ -59,6 +61,10 @@ class Bundle:
     @property
     def bundle_id(self) -> str:
         return self.manifest.bundle_id
+
+    @cached_property
+    def n_columns(self) -> int:
+        return n_columns(self.manifest)
 
     @property
     def feature_hash(self) -> str:

@@ -25,18 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin.bar import Timeframe
-from plugin.buffer import HELD_BARS
+from plugin.buffer import LONGEST_WINDOW
 from plugin.bundle import Bundle, load_bundle, verify_bundle
 from plugin.candles import N_ROWS
 from plugin.ensemble import Ensemble
 from plugin.errors import NOT_JSON, BundleRefused, ShadowgateError
 from plugin.features import LOOKBACK_BARS
-from plugin.features.joined import N_COMPANIONS, ROW_NAMES, write_joined_row
+from plugin.features.joined import N_COMPANIONS, ROW_NAMES, lookback_of, write_joined_row
 from plugin.manifest import Manifest
 from plugin.windows import Stretch
 
 TOLERANCE = 1e-6
 TIMEOUT_S = 120.0  # of which a host that has never compiled the kernels needs 15 to 30
+_MOST_BARS = lookback_of(len(ROW_NAMES)) + LONGEST_WINDOW
 _TIMED_CALLS = 300
 _TIMED_NS = 2 * 10**9
 _STATM = Path("/proc/self/statm")  # pages: all, resident, ...
@@ -48,8 +49,7 @@ class Golden:
     """`bars` (cases, 1 + companions, 6, n), `open_time_ms` (cases,) of the newest bar, and answers:
     `rows` (cases, columns), `members` (cases, members, horizons), `stacked` (cases, horizons).
 
-    n is 512 and, where the bundle has networks, as many more as rows that they look at before the
-    newest.
+    n is as many bars as the bundle looks back at (`plugin.looking_back`).
     """
 
     bars: NDArray[np.float64]
@@ -67,7 +67,7 @@ class Golden:
         n_cases = opened.size
         # The compiled features do not look whether a window is as long as they believe.
         *around, n_bars = bars.shape if bars.ndim == 4 else (0, 0, 0, 0)
-        is_long_enough = LOOKBACK_BARS <= n_bars <= HELD_BARS
+        is_long_enough = LOOKBACK_BARS <= n_bars <= _MOST_BARS
         expected = [n_cases, 1 + N_COMPANIONS, N_ROWS]
         if around != expected or not is_long_enough or bars.dtype != np.float64 or n_cases == 0:
             raise ValueError(f"bars of shape {bars.shape} and type {bars.dtype} at {n_cases} times")
@@ -102,7 +102,7 @@ def answer_golden(bundle: Bundle, bars: NDArray[np.float64], open_time_ms: NDArr
     """What this process says of golden bars. Raises BundleRefused where it has no answer to one."""
     timeframe = Timeframe.parse(bundle.manifest.timeframe)
     newest = bars.shape[3] - 1
-    table = np.empty((len(bars), len(ROW_NAMES)), dtype=np.float32)
+    table = np.empty((len(bars), bundle.n_columns), dtype=np.float32)
     for case, opened, row in zip(bars, open_time_ms, table, strict=True):
         own, *companions = ((window, newest) for window in case)
         refusal = write_joined_row(own, companions, int(opened), timeframe.length_ms, row)

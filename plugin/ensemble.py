@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from plugin.bundle import Bundle
 from plugin.features.joined import ROW_NAMES
-from plugin.meta_model import LogisticModel, meta_inputs
+from plugin.meta_model import HorizonModel, meta_inputs
 from plugin.prepared import Prepared
 from plugin.windows import EarlierRows
 from shadow.record import MemberRecord, MemberStatus
@@ -106,7 +106,7 @@ class Ensemble:
         rows: NDArray[np.float32],
         earlier: Sequence[EarlierRows] = (),
     ) -> list[Prediction]:
-        """One prediction per symbol; `rows` is (symbols, columns) as `ROW_NAMES`, finite, and `earlier`
+        """One prediction per symbol; `rows` is (symbols, columns of the bundle), finite, and `earlier`
         knows the rows before each: without it networks have no window."""
         said, has_window, microseconds = self._ask_members(rows, earlier)
         asking = Asking(self.bundle.manifest.member_names, self._horizons, self._primary, microseconds)
@@ -129,7 +129,7 @@ class Ensemble:
 
     def _stack(
         self,
-        meta: Mapping[str, LogisticModel],
+        meta: Mapping[str, HorizonModel],
         said: NDArray[np.float64],
         volatility: NDArray[np.float32],
     ) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST_FILE = "manifest.json"
 MANIFEST_HASH_FILE = "manifest.sha256"
 _OUTSIDE_THE_HASH = ("bundle_id", "content_hash", "created", "git_revision", "gate_report")

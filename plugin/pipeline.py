@@ -29,6 +29,7 @@ from plugin.ensemble import Ensemble
 from plugin.errors import BarRejected
 from plugin.features import LOOKBACK_BARS
 from plugin.live_flags import LiveFlags
+from plugin.looking_back import lookback
 from plugin.reloader import Champion, Reloader
 from plugin.settings import Settings
 from plugin.windows import up_to_newest
@@ -134,8 +135,14 @@ class Pipeline:
         """How many bars of each symbol those who answer look at."""
         champion, challenger = self._reloader.champion, self._reloader.challenger
         bundles = (champion and champion.bundle, challenger and challenger.bundle)
-        earlier = [bundle.manifest.n_earlier_rows for bundle in bundles if bundle]
-        return LOOKBACK_BARS + max(earlier, default=0)
+        needed = [lookback(bundle.manifest) for bundle in bundles if bundle]
+        return max(needed, default=LOOKBACK_BARS)
+
+    def make_room(self) -> bool:
+        """Let every buffer hold as many bars as are looked at; whether it could not before. Call it
+        between two batches."""
+        grown = [buffer.hold(self.lookback) for buffer in self.buffers.values()]
+        return any(grown)
 
     @property
     def champion(self) -> Bundle | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shadow.statistics import auc, auc_difference
 from training.dataset import Dataset
 from training.oof import OutOfFold
+from training.settings import TrainingSettings
 from training.splits import Fold
 from training.stacking import stack_out_of_fold
 
@@ -31,7 +32,7 @@ def ablation(
     oof: OutOfFold,
     stacked: NDArray[np.float64],
     folds: Sequence[Fold],
-    networks: Sequence[str],
+    settings: TrainingSettings,
     length_ms: int,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """By symbol and by who is left out: the AUC of the stack less that without it, with its interval,
@@ -40,15 +41,16 @@ def ablation(
     `stacked` (rows,) is what the stack says out of fold of all members; `length_ms` that of a bar.
     """
     left_out = {name: [name] for name in oof.members} if len(oof.members) > 1 else {}
-    if len(networks) > 1:
-        left_out[NETWORKS] = list(networks)
+    if len(settings.networks) > 1:
+        left_out[NETWORKS] = list(settings.networks)
     up = dataset.labels[horizon].up
     judged = dataset.judged & ~np.isnan(up) & ~np.isnan(stacked)
     found: dict[str, dict[str, dict[str, float]]] = {
         symbol: {} for symbol in dataset.symbols[: dataset.n_judged]
     }
     for who, names in left_out.items():
-        others = stack_out_of_fold(oof.without(names), dataset, horizon, folds)
+        fewer = oof.without(names)
+        others = stack_out_of_fold(fewer, dataset, horizon, folds, settings.meta, settings.seed)
         for number, symbol in enumerate(found):
             rows = judged & (dataset.symbol == number)
             bars = dataset.known_from_ms[rows] // length_ms
@@ -73,12 +75,12 @@ def what_each_adds(
     oof: OutOfFold,
     stacked: NDArray[np.float64],
     folds: Sequence[Fold],
-    networks: Sequence[str],
+    settings: TrainingSettings,
     length_ms: int,
     correlation: Mapping[str, float],
 ) -> dict[str, Any]:
     """As it stands in the record of a run, at one horizon."""
-    adds = ablation(dataset, horizon, oof, stacked, folds, networks, length_ms)
+    adds = ablation(dataset, horizon, oof, stacked, folds, settings, length_ms)
     return {
         "horizon": horizon,
         "symbols": adds,

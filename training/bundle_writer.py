@@ -24,7 +24,7 @@ from plugin.canary import Golden
 from plugin.candles import Candles
 from plugin.durable import sync_folder, write_file
 from plugin.features import LOOKBACK_BARS
-from plugin.features.joined import FEATURE_SETS, ROW_NAMES, columns_of
+from plugin.features.joined import FEATURE_SETS, ROW_NAMES, columns_of, lookback_of
 from plugin.manifest import (
     FORMAT_VERSION,
     MANIFEST_FILE,
@@ -39,7 +39,7 @@ from plugin.manifest import (
     content_hash,
     encode_manifest,
 )
-from plugin.meta_model import LogisticModel, MetaModel, meta_inputs
+from plugin.meta_model import HorizonModel, MetaModel, meta_inputs
 from training.dataset import Dataset
 from training.models.base import Member, Model
 from training.settings import TrainingSettings, companions_of, library_versions
@@ -65,13 +65,13 @@ class Trained:
     dataset: Dataset
     members: Sequence[Member]
     models: Mapping[int, Mapping[str, Model]]
-    meta: Mapping[int, LogisticModel]
+    meta: Mapping[int, HorizonModel]
     metrics: dict[str, Any]
     evidence: OutOfFoldRows
     oof_rows: int
     adds: dict[str, Any] = field(default_factory=dict)
     networks: ServingNetworks | None = None
-    meta_without_networks: Mapping[int, LogisticModel] = field(default_factory=dict)
+    meta_without_networks: Mapping[int, HorizonModel] = field(default_factory=dict)
 
     @property
     def member_names(self) -> tuple[str, ...]:
@@ -155,7 +155,8 @@ def golden_cases(trained: Trained) -> Golden:
     """
     dataset, horizons = trained.dataset, list(trained.models)
     cases = np.linspace(0, dataset.n_rows - 1, _GOLDEN_CASES).round().astype(int)
-    n_bars = LOOKBACK_BARS + (trained.networks.n_earlier_rows if trained.networks else 0)
+    n_earlier = trained.networks.n_earlier_rows if trained.networks else 0
+    n_bars = max(lookback_of(dataset.rows.shape[1]), LOOKBACK_BARS + n_earlier)
     length_ms = next(iter(trained.candles.values())).timeframe.length_ms
     open_time_ms = dataset.known_from_ms[cases] - length_ms
     windows = []

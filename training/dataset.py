@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin.candles import CLOSE, Candles
-from plugin.features.joined import joined_history
+from plugin.features.joined import N_JOINED, joined_history
 from training.labels import label_direction
 
 
@@ -29,8 +29,9 @@ class Dataset:
 
     The first `n_judged` symbols are judged; the rows of the others are only learnt from.
 
-    `rows` float32 (n, columns of `plugin.features.ROW_NAMES`), all finite; `symbol` (n,) indexes
-    `symbols`; `known_from_ms` (n,) is the close time of the bar: the first moment the row is known.
+    `rows` float32 (n, first columns of `plugin.features.joined.ROW_NAMES`), all finite; `symbol` (n,)
+    indexes `symbols`; `known_from_ms` (n,) is the close time of the bar: the first moment the row is
+    known.
     """
 
     symbols: tuple[str, ...]
@@ -71,6 +72,7 @@ def build_dataset(
     horizons: Sequence[int],
     since_ms: int,
     n_judged: int | None = None,
+    n_columns: int = N_JOINED,
 ) -> Dataset:
     """Rows of `symbols` whose bar opens at or after `since_ms`; earlier bars only warm features up.
 
@@ -79,7 +81,7 @@ def build_dataset(
     label that is not known yet is NaN: the row can be predicted, not learnt from or scored.
     """
     parts = [
-        _rows_of(number, candles, symbol, companions[symbol], horizons, since_ms)
+        _rows_of(number, candles, symbol, companions[symbol], horizons, since_ms, n_columns)
         for number, symbol in enumerate(symbols)
     ]
     known_from_ms = np.concatenate([part.known_from_ms for part in parts])
@@ -109,9 +111,10 @@ def _rows_of(
     companions: Sequence[str],
     horizons: Sequence[int],
     since_ms: int,
+    n_columns: int,
 ) -> Dataset:
     own = candles[symbol]
-    rows, refused = joined_history(own, [candles[other] for other in companions])
+    rows, refused = joined_history(own, [candles[other] for other in companions], n_columns)
     use = np.flatnonzero(~refused & (own.open_time_ms >= since_ms))
     return Dataset(
         symbols=(symbol,),

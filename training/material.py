@@ -10,6 +10,7 @@ from plugin.candles import Candles
 from plugin.clock import SystemClock
 from plugin.errors import WrongUse
 from plugin.features import LOOKBACK_BARS
+from plugin.features.joined import lookback_of
 from training.candles import verify
 from training.candles.verification import MAX_UNUSABLE_SHARE
 from training.dataset import Dataset, build_dataset
@@ -62,11 +63,13 @@ def rows_and_labels(settings: TrainingSettings, candles: Mapping[str, Candles]) 
         settings.horizons,
         settings.since_ms,
         len(settings.symbols),
+        settings.n_columns,
     )
     for number, symbol in enumerate(dataset.symbols):
         if not (dataset.symbol == number).any():
             raise WrongUse(
-                f"bars of {symbol} and its companions with {LOOKBACK_BARS} bars before them",
+                f"bars of {symbol} with {lookback_of(settings.n_columns)} bars before them, and of its"
+                f" companions with {LOOKBACK_BARS}",
                 "none",
                 "choose an earlier start or fetch a longer history",
             )

@@ -30,10 +30,6 @@ class OutOfFold:
     probability: NDArray[np.float64]
     fold: NDArray[np.int64]
 
-    def first(self, n_members: int) -> OutOfFold:
-        """The first members alone."""
-        return OutOfFold(self.members[:n_members], self.probability[:n_members], self.fold)
-
     def without(self, names: Sequence[str]) -> OutOfFold:
         """All members but those of these names."""
         kept = [number for number, name in enumerate(self.members) if name not in names]

@@ -19,7 +19,7 @@ from plugin.candle_store import CandleStore
 from plugin.clock import SystemClock
 from plugin.durable import locked
 from plugin.manifest import GateReport
-from plugin.meta_model import LogisticModel
+from plugin.meta_model import HorizonModel
 from plugin.registry import Registry
 from training.ablation import what_each_adds
 from training.attempts import BY_COMMAND, counted
@@ -84,7 +84,7 @@ def retrain(
             models_dir, training_key(settings, candles, described), resume=resume
         ) as kept:
             learnt = learn(settings, dataset, folds, networks, kept.piece, step, minutes)
-            stacked, meta, without = _stack(dataset, folds, learnt.oof, len(members))
+            stacked, meta, without = _stack(settings, dataset, folds, learnt.oof)
             metrics = _evaluate(settings, dataset, folds, learnt, stacked)
             oof = learnt.oof
             trained = Trained(
@@ -118,19 +118,20 @@ def retrain(
 
 
 def _stack(
-    dataset: Dataset, folds: Folds, oof: Mapping[int, OutOfFold], n_row_members: int
-) -> tuple[dict[int, NDArray[np.float64]], dict[int, LogisticModel], dict[int, LogisticModel]]:
+    settings: TrainingSettings, dataset: Dataset, folds: Folds, oof: Mapping[int, OutOfFold]
+) -> tuple[dict[int, NDArray[np.float64]], dict[int, HorizonModel], dict[int, HorizonModel]]:
     """By horizon: what the stack says out of fold, the meta-model that will serve, and, where there are
     networks, the one for when they can not answer."""
+    how = settings.meta, settings.seed
     stacked = {
-        horizon: stack_out_of_fold(said, dataset, horizon, folds[horizon])
+        horizon: stack_out_of_fold(said, dataset, horizon, folds[horizon], *how)
         for horizon, said in oof.items()
     }
-    meta = {horizon: fit_meta(said, dataset, horizon) for horizon, said in oof.items()}
+    meta = {horizon: fit_meta(said, dataset, horizon, *how) for horizon, said in oof.items()}
     without = {
-        horizon: fit_meta(said.first(n_row_members), dataset, horizon)
+        horizon: fit_meta(said.without(settings.networks), dataset, horizon, *how)
         for horizon, said in oof.items()
-        if len(said.members) > n_row_members
+        if settings.networks
     }
     return stacked, meta, without
 
@@ -168,7 +169,7 @@ def _adds(
         oof[horizon],
         stacked[horizon],
         folds[horizon],
-        settings.networks,
+        settings,
         Timeframe.parse(settings.timeframe).length_ms,
         metrics[str(horizon)]["member_correlation"],
     )

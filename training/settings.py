@@ -7,6 +7,9 @@ from importlib.metadata import version
 import msgspec
 import xgboost
 
+from plugin.features.feature_set import LONGER
+from plugin.features.joined import n_columns_of
+from training.meta_models import MetaKind
 from training.models.base import Member
 from training.models.lgb import LightGBMMember
 from training.models.xgb import XGBoostMember
@@ -18,6 +21,10 @@ MEMBERS: tuple[Member, ...] = (
     XGBoostMember("xgb", "joined"),
     LightGBMMember("cross", "cross"),
 )
+LONGER_MEMBERS: tuple[Member, ...] = tuple(
+    LightGBMMember(f"lgb_x{multiple}", longer.name) for multiple, longer in LONGER.items()
+)
+"""Members that look at longer bars, four or sixteen of a training's own; see docs/timeframes.md."""
 # The assets with the longest history among the most traded. Every model learns from their rows as well,
 # and a symbol's companions are the first three of them that it is not itself.
 REFERENCE_ASSETS = ("BTC/USDT", "ETH/USDT", "XRP/USDT", "LTC/USDT")
@@ -31,7 +38,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     `symbols` are served and judged; the models learn from the rows of `also_learn_from`, too. The first
     `first_train_share` of the time is only learnt from; the rest is cut into `n_folds` test blocks.
     `members` answer one row each, `networks` windows of rows. A `quick` training is a trial of the
-    whole walk: its networks learn next to nothing.
+    whole walk: its networks learn next to nothing. `meta` is the kind of the meta-model.
     `tuning` is what a study found for the member `lgb`; without one its parameters are the defaults.
     """
 
@@ -50,14 +57,21 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     members: tuple[str, ...] = tuple(member.name for member in MEMBERS)
     networks: tuple[str, ...] = ()
     quick: bool = False
+    meta: MetaKind = "logistic"
     tuning: Tuning | None = None
 
     @property
     def row_members(self) -> tuple[Member, ...]:
         """The members over rows, in their own order, the tuned one with its parameters."""
         changed = self.tuning.parameters.by_name() if self.tuning else {}
-        own = (TUNABLE.with_parameters(changed) if one is TUNABLE else one for one in MEMBERS)
+        known = (*MEMBERS, *LONGER_MEMBERS)
+        own = (TUNABLE.with_parameters(changed) if one is TUNABLE else one for one in known)
         return tuple(member for member in own if member.name in self.members)
+
+    @property
+    def n_columns(self) -> int:
+        """How many columns the rows have that its members look at."""
+        return n_columns_of(member.feature_set for member in self.row_members)
 
     @property
     def learnt_symbols(self) -> tuple[str, ...]:

@@ -63,3 +63,14 @@ BASE = FeatureSet("base", _BASE_NAMES)
 SEQUENCE = FeatureSet("sequence", _BASE_NAMES + next_timeframe.NAMES)
 CROSS = FeatureSet("cross", _BASE_NAMES + _COMPANION_NAMES)
 JOINED = FeatureSet("joined", SEQUENCE.names + _COMPANION_NAMES)
+
+MULTIPLES = (4, 16)
+"""How many bars make a longer one: of 15 minutes an hour and four, of an hour four and sixteen."""
+LONGER = {
+    multiple: FeatureSet(
+        f"base_x{multiple}",
+        tuple(f"x{multiple}_{name}" for name in _BASE_NAMES),
+        LOOKBACK_BARS * multiple,
+    )
+    for multiple in MULTIPLES
+}

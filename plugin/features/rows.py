@@ -108,13 +108,14 @@ def row_of_newest(
 
 
 @compiled
-def _write_rows(
+def write_rows(
     bars: NDArray[np.float64],
     first_open_ms: int,
     timeframe_ms: int,
     rows: NDArray[np.float32],
     refusals: NDArray[np.uint8],
 ) -> None:
+    """As `rows_of_history`, into `rows` (n, 80) and `refusals` (n,)."""
     columns = np.empty((N_COLUMNS, bars.shape[1]))
     fill_columns(bars, bars.shape[1] - 1, columns)
     for newest in range(bars.shape[1]):
@@ -134,5 +135,5 @@ def rows_of_history(candles: Candles) -> tuple[NDArray[np.float32], NDArray[np.u
     """
     rows = np.empty((candles.n_bars, _N_FEATURES), dtype=np.float32)
     refusals = np.empty(candles.n_bars, dtype=np.uint8)
-    _write_rows(candles.bars, candles.first_open_ms, candles.timeframe.length_ms, rows, refusals)
+    write_rows(candles.bars, candles.first_open_ms, candles.timeframe.length_ms, rows, refusals)
     return rows, refusals

@@ -26,7 +26,7 @@ from plugin.clock import utc_text
 from plugin.distance import distance
 from plugin.ensemble import Ensemble, Prediction
 from plugin.errors import ShadowgateError
-from plugin.features.joined import ROW_NAMES, Window, write_joined_row
+from plugin.features.joined import Window, write_joined_row
 from plugin.pipeline import Pipeline
 from plugin.windows import Stretch
 
@@ -146,7 +146,7 @@ class SelfAudit:
 
 def _recompute(case: _Case, models_dir: Path) -> _Found:
     bundle = load_bundle(models_dir / "bundles" / case.bundle_id)
-    row = np.full((1, len(ROW_NAMES)), np.nan, dtype=np.float32)
+    row = np.full((1, bundle.n_columns), np.nan, dtype=np.float32)
     own, *companions = case.windows
     open_ms = case.answer.bar.open_time_ms
     refusal = write_joined_row(own, companions, open_ms, case.timeframe.length_ms, row[0])

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugin.meta_model import LogisticModel, MetaModel, Volatility, meta_inputs
+from plugin.meta_kinds import LogisticModel, Volatility
+from plugin.meta_model import MetaModel, meta_inputs
 
 MEMBERS = ("lgb", "xgb")
-VOLATILITY = Volatility(centre=-5.0, spread=0.5, slope=0.3)
-MODEL = LogisticModel(weights=(0.8, 0.4), volatility=VOLATILITY)
+VOLATILITY = Volatility(centre=-5.0, spread=0.5)
+MODEL = LogisticModel(weights=(0.8, 0.4), volatility=VOLATILITY, slope=0.3)
 META = MetaModel(MEMBERS, {"5": MODEL, "12": MODEL})
 
 
@@ -72,8 +73,8 @@ def test_a_model_survives_its_file() -> None:
 
 
 def _json(weights: str = "[0.8,0.4]", spread: str = "0.5", members: str = '["lgb","xgb"]') -> bytes:
-    volatility = f'{{"centre":-5.0,"spread":{spread},"slope":0.3}}'
-    one = f'{{"weights":{weights},"volatility":{volatility}}}'
+    volatility = f'{{"centre":-5.0,"spread":{spread}}}'
+    one = f'{{"type":"logistic","weights":{weights},"volatility":{volatility},"slope":0.3}}'
     return f'{{"members":{members},"horizons":{{"5":{one},"12":{one}}}}}'.encode()
 
 

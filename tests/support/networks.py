@@ -17,6 +17,7 @@ from gates.out_of_fold import OutOfFoldRows
 from plugin.canary import Golden
 from plugin.features.joined import FEATURE_SETS, ROW_NAMES, columns_of
 from plugin.manifest import MemberFile
+from plugin.meta_kinds import LogisticModel
 from plugin.meta_model import MetaModel, meta_inputs
 from plugin.predictors.onnxrt import SCHEMA_KEY
 from tests.support.bundles import read_manifest, reseal
@@ -155,6 +156,7 @@ def _add_to_meta(file: Path, member: str) -> MetaModel:
         {
             horizon: msgspec.structs.replace(one, weights=(*one.weights, _WEIGHT_IN_META))
             for horizon, one in meta.horizons.items()
+            if isinstance(one, LogisticModel)
         },
     )
     file.write_bytes(msgspec.json.encode(meta))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from plugin.bundle import load_bundle
 from plugin.canary import Golden, answer_golden
+from plugin.meta_kinds import LogisticModel
 from plugin.meta_model import MetaModel
 from plugin.registry import Registry
 from tests.support.bundles import AT, add_twin, reseal
@@ -22,6 +23,7 @@ def add_other(models: Path) -> Path:
     halved = {
         horizon: replace(model, weights=tuple(weight / 2 for weight in model.weights))
         for horizon, model in bundle.meta.horizons.items()
+        if isinstance(model, LogisticModel)
     }
     meta = MetaModel(bundle.meta.members, halved)
     golden = Golden.decode(bundle.golden)

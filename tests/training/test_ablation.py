@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,12 +12,14 @@ from tests.support.small_dataset import folds_of
 from training.ablation import NETWORKS, ablation, redundant
 from training.dataset import Dataset
 from training.oof import OutOfFold
+from training.settings import TrainingSettings
 from training.splits import Fold
 from training.stacking import stack_out_of_fold
 
 Adds = dict[str, dict[str, dict[str, float]]]
 
 HORIZON, HOUR_MS = 5, 3_600_000
+SETTINGS = TrainingSettings(venue="made up")
 NAMES = ("able", "copy", "blind")
 
 
@@ -36,9 +39,10 @@ def out_of_fold(dataset: Dataset, names: tuple[str, ...]) -> tuple[OutOfFold, li
 
 
 def adds(dataset: Dataset, *names: str, networks: Sequence[str] = ()) -> Adds:
+    settings = msgspec.structs.replace(SETTINGS, networks=tuple(networks))
     oof, folds = out_of_fold(dataset, names)
-    stacked = stack_out_of_fold(oof, dataset, HORIZON, folds)
-    return ablation(dataset, HORIZON, oof, stacked, folds, networks, HOUR_MS)
+    stacked = stack_out_of_fold(oof, dataset, HORIZON, folds, SETTINGS.meta, SETTINGS.seed)
+    return ablation(dataset, HORIZON, oof, stacked, folds, settings, HOUR_MS)
 
 
 def test_every_symbol_and_every_member_is_there_and_all_networks_together(dataset: Dataset) -> None:

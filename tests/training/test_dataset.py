@@ -8,7 +8,7 @@ import pytest
 
 from plugin.candles import ABSENT, CLOSE, VOLUME, Candles
 from plugin.features import LOOKBACK_BARS
-from plugin.features.joined import ROW_NAMES, joined_history
+from plugin.features.joined import N_JOINED, joined_history
 from tests.support.small_dataset import HORIZONS, dataset_of
 from tests.support.small_training import HOUR_MS
 from training.dataset import Dataset
@@ -47,7 +47,7 @@ def test_each_row_is_that_of_the_bar_that_closed_then(
 
 def test_rows_are_finite_float32_of_all_columns(dataset: Dataset) -> None:
     assert dataset.rows.dtype == np.float32
-    assert dataset.rows.shape == (dataset.n_rows, len(ROW_NAMES))
+    assert dataset.rows.shape == (dataset.n_rows, N_JOINED)
     assert np.isfinite(dataset.rows).all()
 
 

@@ -48,7 +48,7 @@ def areas(
     """The area under the curve of every member and of the stack, over all rows of all folds."""
     oof = predict_out_of_fold(dataset, horizon, folds, members)
     said = dict(zip(oof.members, oof.probability, strict=True))
-    said["stack"] = stack_out_of_fold(oof, dataset, horizon, folds)
+    said["stack"] = stack_out_of_fold(oof, dataset, horizon, folds, "logistic", 7)
     up, bar = dataset.labels[horizon].up, dataset.known_from_ms // HOUR_MS
     judged = {name: ~np.isnan(p) & ~np.isnan(up) for name, p in said.items()}
     return {

@@ -8,15 +8,16 @@ import pytest
 from numpy.typing import NDArray
 
 from plugin.features.joined import ROW_NAMES
-from plugin.meta_model import MetaModel, meta_inputs
+from plugin.meta_model import HorizonModel, MetaModel, meta_inputs
 from shadow.statistics import auc
 from tests.support.small_dataset import EMBARGO_MS, FIRST_TEST_MS, folds_of
 from training.dataset import Dataset
+from training.meta_models import META_KINDS, MetaKind
 from training.oof import OutOfFold
 from training.splits import Fold
 from training.stacking import fit_meta, stack_out_of_fold
 
-HORIZON = 5
+HORIZON, SEED = 5, 7
 NAMES = ("able", "middling", "blind")
 VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
 
@@ -41,8 +42,20 @@ def oof(dataset: Dataset, folds: list[Fold]) -> OutOfFold:
     return OutOfFold(NAMES, probability, fold)
 
 
-def stack(dataset: Dataset, oof: OutOfFold, folds: list[Fold]) -> NDArray[np.float64]:
-    return stack_out_of_fold(oof, dataset, HORIZON, folds)
+@pytest.fixture(params=META_KINDS)
+def kind(request: pytest.FixtureRequest) -> MetaKind:
+    found: MetaKind = request.param
+    return found
+
+
+def stack(
+    dataset: Dataset, oof: OutOfFold, folds: list[Fold], kind: MetaKind = "logistic"
+) -> NDArray[np.float64]:
+    return stack_out_of_fold(oof, dataset, HORIZON, folds, kind, SEED)
+
+
+def serving(dataset: Dataset, oof: OutOfFold, kind: MetaKind = "logistic") -> HorizonModel:
+    return fit_meta(oof, dataset, HORIZON, kind, SEED)
 
 
 def turned(dataset: Dataset, rows: NDArray[np.bool_]) -> Dataset:
@@ -56,20 +69,20 @@ def near_or_after(dataset: Dataset, fold: Fold) -> NDArray[np.bool_]:
 
 
 def test_the_first_fold_has_no_answer_and_all_later_ones_have(
-    dataset: Dataset, oof: OutOfFold, folds: list[Fold]
+    dataset: Dataset, oof: OutOfFold, folds: list[Fold], kind: MetaKind
 ) -> None:
-    stacked = stack(dataset, oof, folds)
+    stacked = stack(dataset, oof, folds, kind)
     assert np.isnan(stacked[oof.fold < 1]).all()
     assert ((stacked[oof.fold >= 1] > 0) & (stacked[oof.fold >= 1] < 1)).all()
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_labels_near_and_after_a_test_block_do_not_reach_its_answers(
-    dataset: Dataset, oof: OutOfFold, folds: list[Fold], number: int
+    dataset: Dataset, oof: OutOfFold, folds: list[Fold], number: int, kind: MetaKind
 ) -> None:
     fold = folds[number]
-    again = stack(turned(dataset, near_or_after(dataset, fold)), oof, folds)
-    assert again[fold.test].tobytes() == stack(dataset, oof, folds)[fold.test].tobytes()
+    again = stack(turned(dataset, near_or_after(dataset, fold)), oof, folds, kind)
+    assert again[fold.test].tobytes() == stack(dataset, oof, folds, kind)[fold.test].tobytes()
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -94,20 +107,20 @@ def test_what_members_say_near_a_test_block_is_not_learnt_from(
 
 
 def test_labels_of_earlier_folds_do_reach_the_answers(
-    dataset: Dataset, oof: OutOfFold, folds: list[Fold]
+    dataset: Dataset, oof: OutOfFold, folds: list[Fold], kind: MetaKind
 ) -> None:
     """The control of the tests above."""
-    again = stack(turned(dataset, oof.fold == 0), oof, folds)
+    again = stack(turned(dataset, oof.fold == 0), oof, folds, kind)
     for fold in folds[1:]:
-        assert not np.array_equal(again[fold.test], stack(dataset, oof, folds)[fold.test])
+        assert not np.array_equal(again[fold.test], stack(dataset, oof, folds, kind)[fold.test])
 
 
 def test_the_stack_is_better_than_trusting_all_alike(
-    dataset: Dataset, oof: OutOfFold, folds: list[Fold]
+    dataset: Dataset, oof: OutOfFold, folds: list[Fold], kind: MetaKind
 ) -> None:
     up = dataset.labels[HORIZON].up
     rows = (oof.fold >= 1) & ~np.isnan(up)
-    stacked = auc(stack(dataset, oof, folds)[rows], up[rows])
+    stacked = auc(stack(dataset, oof, folds, kind)[rows], up[rows])
     alike = auc(oof.probability[:, rows].mean(axis=0), up[rows])
     assert 0.5 < alike < stacked
 
@@ -116,7 +129,7 @@ def test_the_serving_meta_model_trusts_whom_it_should(dataset: Dataset, oof: Out
     """One member after the other says 0.6 while the others say nothing."""
     said = np.full((len(NAMES), len(NAMES)), 0.5) + 0.1 * np.eye(len(NAMES))
     typical = np.median(dataset.rows[:, VOLATILITY_COLUMN]).repeat(len(NAMES))
-    model = fit_meta(oof, dataset, HORIZON)
+    model = serving(dataset, oof)
     able, middling, blind = model.probability(meta_inputs(said, typical))
     assert able > middling > blind
 
@@ -125,18 +138,20 @@ def test_the_serving_meta_model_trusts_whom_it_should(dataset: Dataset, oof: Out
 def test_the_serving_meta_model_learns_from_every_fold(
     dataset: Dataset, oof: OutOfFold, number: int
 ) -> None:
-    other = fit_meta(oof, turned(dataset, oof.fold == number), HORIZON)
-    assert other != fit_meta(oof, dataset, HORIZON)
+    other = serving(turned(dataset, oof.fold == number), oof)
+    assert other != serving(dataset, oof)
 
 
 def test_the_serving_meta_model_knows_out_of_fold_rows_only(dataset: Dataset, oof: OutOfFold) -> None:
     outside = dataset.known_from_ms < FIRST_TEST_MS
-    assert fit_meta(oof, turned(dataset, outside), HORIZON) == fit_meta(oof, dataset, HORIZON)
-    assert fit_meta(oof, turned(dataset, ~outside), HORIZON) != fit_meta(oof, dataset, HORIZON)
+    assert serving(turned(dataset, outside), oof) == serving(dataset, oof)
+    assert serving(turned(dataset, ~outside), oof) != serving(dataset, oof)
 
 
-def test_the_live_side_reads_the_meta_model_and_says_the_same(dataset: Dataset, oof: OutOfFold) -> None:
-    model = fit_meta(oof, dataset, HORIZON)
+def test_the_live_side_reads_the_meta_model_and_says_the_same(
+    dataset: Dataset, oof: OutOfFold, kind: MetaKind
+) -> None:
+    model = serving(dataset, oof, kind)
     text = msgspec.json.encode(MetaModel(NAMES, {str(HORIZON): model}))
     tested = oof.fold >= 0
     volatility = dataset.rows[tested][:, VOLATILITY_COLUMN]
@@ -147,5 +162,7 @@ def test_the_live_side_reads_the_meta_model_and_says_the_same(dataset: Dataset, 
     assert ((probability > 0) & (probability < 1)).all()
 
 
-def test_the_same_rows_give_the_same_meta_model(dataset: Dataset, oof: OutOfFold) -> None:
-    assert fit_meta(oof, dataset, HORIZON) == fit_meta(oof, dataset, HORIZON)
+def test_the_same_rows_give_the_same_meta_model(
+    dataset: Dataset, oof: OutOfFold, kind: MetaKind
+) -> None:
+    assert serving(dataset, oof, kind) == serving(dataset, oof, kind)

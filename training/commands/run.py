@@ -19,13 +19,15 @@ from plugin.registry import Registry
 from plugin.settings import SEQUENCE_MEMBERS
 from training.attempts import BY_COMMAND
 from training.commands.shared import DAY_MS, add_bars, add_hold_out, add_models_dir, seed, until_ms
+from training.meta_models import META_KINDS
 from training.rendering import show_outcome
 from training.retrain import Outcome, n_steps, retrain
-from training.settings import MEMBERS, TrainingSettings
+from training.settings import LONGER_MEMBERS, MEMBERS, TrainingSettings
 from training.tuning import read_tuning
 
 _STOPPED = 130
-_ROW_MEMBERS = tuple(member.name for member in MEMBERS)
+_DEFAULT_MEMBERS = tuple(member.name for member in MEMBERS)
+_ROW_MEMBERS = (*_DEFAULT_MEMBERS, *(member.name for member in LONGER_MEMBERS))
 _QUICK_DAYS = 365
 _QUICK_FOLDS = 2
 _DEFAULTS = TrainingSettings(venue="binance_spot")
@@ -67,7 +69,14 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         choices=(*_ROW_MEMBERS, *SEQUENCE_MEMBERS),
         metavar="NAME",
         help=f"of {', '.join((*_ROW_MEMBERS, *SEQUENCE_MEMBERS))} (default: the first"
-        f" {len(_ROW_MEMBERS)}; the others are networks, and take minutes each)",
+        f" {len(_DEFAULT_MEMBERS)}; {' and '.join(one.name for one in LONGER_MEMBERS)} look at longer"
+        f" bars, the others are networks and take minutes each)",
+    )
+    parser.add_argument(
+        "--meta",
+        choices=META_KINDS,
+        default=_DEFAULTS.meta,
+        help="the kind of the meta-model (default: %(default)s)",
     )
     parser.add_argument(
         "--quick-test",
@@ -88,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     """Train and say how good it is; 0 where the bundle may at least be recorded."""
     store = CandleStore(args.store)
     end_ms, quick = until_ms(args, store), args.quick_test
-    chosen = args.members or (*_ROW_MEMBERS, *(SEQUENCE_MEMBERS if quick else ()))
+    chosen = args.members or (*_DEFAULT_MEMBERS, *(SEQUENCE_MEMBERS if quick else ()))
     settings = TrainingSettings(
         venue=args.venue,
         timeframe=args.timeframe,
@@ -100,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
         members=_chosen(chosen, _ROW_MEMBERS),
         networks=_chosen(chosen, SEQUENCE_MEMBERS),
         quick=quick,
+        meta=args.meta,
         tuning=read_tuning(args.tuned) if args.tuned else None,
     )
     if not settings.members:
