@@ -42,7 +42,7 @@ _BOOSTED: dict[str, Any] = {
 _N_TREES = 120
 _LEAST_IN_LEAF = 0.02  # of the rows
 _HIDDEN = 4
-_WEIGHT_DECAY = 100.0
+_WEIGHT_DECAY = 0.003  # for each row
 
 
 def fit_model(
@@ -93,7 +93,7 @@ def _network(inputs: NDArray[np.float64], up: NDArray[np.float64], seed: int) ->
         (_HIDDEN,),
         activation="tanh",
         solver="lbfgs",
-        alpha=_WEIGHT_DECAY,
+        alpha=_WEIGHT_DECAY * len(scaled),
         max_iter=500,
         random_state=seed,
     ).fit(*_both_ways(scaled, up))

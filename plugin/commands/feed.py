@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -19,10 +20,12 @@ from plugin.candles import closed_bars
 from plugin.clock import SystemClock
 from plugin.command_line import YES, add_command
 from plugin.logs import configure_logs
+from plugin.looking_back import lookback
+from plugin.manifest import Manifest
 from plugin.registry import Registry
 from plugin.settings import Settings, load_settings
 from plugin.sources.base import BarSource
-from plugin.sources.redis_bus import Connection, open_redis, publish_bars
+from plugin.sources.redis_bus import KEPT, Connection, open_redis, publish_bars
 
 _log = structlog.get_logger()
 _PAUSE_S = 1.0
@@ -51,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     configure_logs(clock, as_json=args.json)
     from plugin.sources.ccxt_feed import CcxtFeed
 
-    symbols = followed(settings)
+    manifests = _manifests(settings)
+    symbols = _followed(settings, manifests)
+    n_bars = max([HELD_BARS, *map(lookback, manifests)])
     source = CcxtFeed(
         settings.exchange,
         settings.exchange_url,
@@ -60,41 +65,47 @@ def run(args: argparse.Namespace) -> int:
         clock,
         overdue=lambda symbol, open_ms: _log.warning("bar_overdue", symbol=symbol, bar=open_ms),
     )
-    asyncio.run(publish(source, settings.redis_url, symbols, settings.timeframe))
+    asyncio.run(_publish(source, settings.redis_url, symbols, settings.timeframe, n_bars))
     return YES
 
 
-def followed(settings: Settings) -> tuple[str, ...]:
-    """The served symbols, and what any bundle with a role compares them with."""
+def _manifests(settings: Settings) -> list[Manifest]:
+    """Of every bundle that has a role."""
     registry = Registry(settings.models_dir)
-    companions: dict[str, None] = {}
-    for pointer in (registry.champion(), registry.challenger()):
-        if pointer is not None:
-            manifest, _ = verify_bundle(registry.bundle_folder(pointer))
-            for symbol in settings.symbols:
-                companions |= dict.fromkeys(manifest.companions.get(symbol, ()))
-    return tuple(dict.fromkeys((*settings.symbols, *companions)))
+    pointers = (registry.champion(), registry.challenger())
+    return [verify_bundle(registry.bundle_folder(one))[0] for one in pointers if one is not None]
 
 
-async def publish(source: BarSource, url: str, symbols: Sequence[str], timeframe: Timeframe) -> None:
-    """History first, then every batch. What Redis does not take is offered again until it does."""
+def _followed(settings: Settings, manifests: Sequence[Manifest]) -> tuple[str, ...]:
+    """The served symbols, and what any bundle with a role compares them with."""
+    companions = (one.companions.get(symbol, ()) for one in manifests for symbol in settings.symbols)
+    return tuple(dict.fromkeys((*settings.symbols, *chain.from_iterable(companions))))
+
+
+async def _publish(
+    source: BarSource, url: str, symbols: Sequence[str], timeframe: Timeframe, n_bars: int
+) -> None:
+    """A history of `n_bars` first, then every batch. What Redis does not take is offered again until it
+    does."""
     redis = open_redis(url)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, source.stop)
     for symbol in symbols:
-        history = await source.history(symbol, HELD_BARS)
+        history = await source.history(symbol, n_bars)
         if history is not None:
-            await _offer(redis, timeframe, list(closed_bars(history, "redis")))
+            await _offer(redis, timeframe, list(closed_bars(history, "redis")), n_bars)
     async for batch in source.batches():
-        n_new = await _offer(redis, timeframe, batch)
+        n_new = await _offer(redis, timeframe, batch, n_bars)
         _log.info("bars_published", bar=batch[0].open_time_ms, n=len(batch), n_new=n_new)
     await redis.aclose()
 
 
-async def _offer(redis: Connection, timeframe: Timeframe, bars: Sequence[BarClosed]) -> int:
+async def _offer(
+    redis: Connection, timeframe: Timeframe, bars: Sequence[BarClosed], n_bars: int
+) -> int:
     while True:
         try:
-            return await publish_bars(redis, timeframe, bars)
+            return await publish_bars(redis, timeframe, bars, max(KEPT, n_bars))
         except (RedisError, OSError) as error:
             _log.warning("redis_unavailable", reason=str(error)[:200])
             await asyncio.sleep(_PAUSE_S)

@@ -1,7 +1,7 @@
 """What do the same bars say as longer ones, of which the newest ends with the newest bar?
 
 `multiple` bars make a longer one. The longer bars are laid anew at every close, back from its end: they
-are complete at any hour, where those on the grid of a longer timeframe are up to `multiple` bars old.
+are complete at any hour, where the newest on the grid of a longer timeframe may be `multiple` bars old.
 Their features are the base ones, over 512 of them.
 """
 

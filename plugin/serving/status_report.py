@@ -11,7 +11,6 @@ from plugin.buffer import BarBuffer
 from plugin.candles import ABSENT
 from plugin.clock import utc_text
 from plugin.decision import Serving, permission
-from plugin.features import LOOKBACK_BARS
 from plugin.registry import Role
 from plugin.settings import LIVE_KEYS
 
@@ -96,7 +95,7 @@ def _symbol(service: Service, buffer: BarBuffer, now_ms: int) -> dict[str, Any]:
         "served": buffer.symbol in service.flags.current.symbols,
         "n_bars": buffer.n_bars,
         "n_absent": n_absent(buffer),
-        "window_full": buffer.n_bars >= LOOKBACK_BARS,
+        "window_full": buffer.n_bars >= service.app.pipeline.lookback,
         "newest_bar": None,
         "age_s": None,
     }

@@ -79,23 +79,25 @@ def decode_bar(fields: dict[bytes, bytes], received_ms: int) -> BarClosed | None
     return bar_closed(bar, "redis", received_ms)
 
 
-async def publish_bars(connection: Connection, timeframe: Timeframe, bars: Sequence[BarClosed]) -> int:
+async def publish_bars(
+    connection: Connection, timeframe: Timeframe, bars: Sequence[BarClosed], kept: int = KEPT
+) -> int:
     """Append closed bars, each once; how many were new. A newest bar with other values is a revision.
 
     Raises RedisError where Redis can not be reached.
     """
-    answers = await _append(connection, timeframe, bars, "-0")
+    answers = await _append(connection, timeframe, bars, "-0", kept)
     repeated = [bar for bar, answer in zip(bars, answers, strict=True) if isinstance(answer, Exception)]
     for answer in answers:
         if isinstance(answer, Exception) and not is_repeat(answer):
             raise answer
     revised = [bar for bar in repeated if await _is_revised_newest(connection, timeframe, bar)]
-    await _append(connection, timeframe, revised, "-*")
+    await _append(connection, timeframe, revised, "-*", kept)
     return len(bars) - len(repeated)
 
 
 async def _append(
-    connection: Connection, timeframe: Timeframe, bars: Sequence[BarClosed], sequence: str
+    connection: Connection, timeframe: Timeframe, bars: Sequence[BarClosed], sequence: str, kept: int
 ) -> list[Any]:
     async with connection.pipeline(transaction=False) as pipe:
         for bar in bars:
@@ -103,7 +105,7 @@ async def _append(
                 key_of("bars", timeframe, bar.symbol),
                 {"bar": encode_bar(bar)},
                 id=f"{bar.open_time_ms}{sequence}",
-                maxlen=KEPT,
+                maxlen=kept,
                 approximate=True,
             )
         return list(await pipe.execute(raise_on_error=False))

@@ -27,7 +27,7 @@ def library_answers(folder: Path, candles: Mapping[str, Candles], symbol: str) -
     bundle = load_bundle(folder)
     own = candles[symbol]
     companions = [candles[name] for name in bundle.manifest.companions[symbol]]
-    rows, refused = joined_history(own, companions)
+    rows, refused = joined_history(own, companions, bundle.n_columns)
     rows = rows[~refused]
     said: dict[str, NDArray[np.float64]] = {}
     for horizon in bundle.manifest.horizons:

@@ -115,6 +115,7 @@ class Live:
             clock=self.clock,
             deadlines=deadlines,
         )
+        self.pipeline.make_room()
         for symbol, buffer in self.pipeline.buffers.items():
             candles = stored(self.store, symbol)
             buffer.extend(candles.between(self.open_ms(FIRST - n_history), self.open_ms(FIRST)))

@@ -16,7 +16,7 @@ from plugin.features.joined import ROW_NAMES, columns_of
 from plugin.predictors.trees import Trees
 from training.bundle_writer import Trained
 from training.dataset import build_dataset
-from training.settings import MEMBERS, TrainingSettings, companions_of
+from training.settings import TrainingSettings, companions_of
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,15 @@ def trained_again(store: Path, bundle_folder: Path) -> Trained:
         settings=settings,
         candles=candles,
         dataset=build_dataset(
-            candles, symbols, companions, settings.horizons, settings.since_ms, len(settings.symbols)
+            candles,
+            symbols,
+            companions,
+            settings.horizons,
+            settings.since_ms,
+            len(settings.symbols),
+            settings.n_columns,
         ),
-        members=MEMBERS,
+        members=settings.row_members,
         models=models,
         meta={int(horizon): model for horizon, model in bundle.meta.horizons.items()},
         metrics=manifest.metrics,
