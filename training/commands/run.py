@@ -141,6 +141,7 @@ def _train(args: argparse.Namespace, settings: TrainingSettings, store: CandleSt
             lambda what: progress.update(task, advance=1, description=what),
             trigger=args.trigger,
             resume=args.resume,
+            word=lambda what: progress.update(task, description=what),
         )
 
 
