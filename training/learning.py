@@ -41,13 +41,18 @@ def open_networks(settings: TrainingSettings, dataset: Dataset) -> Networks | No
     """The networks of the training, which may leave out some rows; None where it has none."""
     if not settings.networks:
         return None
-    if not (find_spec("torch") and find_spec("onnx")):
-        remedy = "pip install 'shadowgate[networks]'"
-        raise WrongUse("torch and onnx, to train networks", "not installed", remedy)
+    check_installed()
     from training.network_members import chosen
     from training.networks import networks_of
 
-    return networks_of(settings, chosen(settings.networks, quick=settings.quick), dataset)
+    return networks_of(settings, chosen(settings), dataset)
+
+
+def check_installed() -> None:
+    """Raises WrongUse where networks can not be trained."""
+    if not (find_spec("torch") and find_spec("onnx")):
+        remedy = "pip install 'shadowgate[networks]'"
+        raise WrongUse("torch and onnx, to train networks", "not installed", remedy)
 
 
 def learn(
