@@ -14,6 +14,8 @@ from training.settings import TrainingSettings
 
 _SETTINGS = FitSettings(epochs=20, patience=4, per_epoch=20_000)
 _DISTILLED = 0.7
+_WINDOW_ROWS = {"15m": 192}
+"""Two days where bars are that long; elsewhere as many rows as make two days of hourly bars."""
 _WIDTH = {"lstm": "hidden", "tft": "width", "tcn": "channels", "transformer": "width"}
 """What each architecture calls its width."""
 DEFAULTS: dict[str, dict[str, float]] = {
@@ -48,7 +50,10 @@ NETWORKS = {
 
 
 def chosen(settings: TrainingSettings) -> tuple[NetworkMember, ...]:
-    """The networks of a training, a tuned one with its parameters; `quick` ones learn for a moment."""
+    """The networks of a training, over windows as long as its bars ask for.
+
+    A tuned one has its parameters; `quick` ones learn for a moment.
+    """
     tuning = settings.tuning
     members = (
         with_parameters(NETWORKS[name], tuning.parameters)
@@ -56,7 +61,11 @@ def chosen(settings: TrainingSettings) -> tuple[NetworkMember, ...]:
         else NETWORKS[name]
         for name in settings.networks
     )
-    return tuple(_quick(member) if settings.quick else member for member in members)
+    windows = (
+        replace(member, n_steps=_WINDOW_ROWS.get(settings.timeframe, member.n_steps))
+        for member in members
+    )
+    return tuple(_quick(member) if settings.quick else member for member in windows)
 
 
 def _quick(member: NetworkMember) -> NetworkMember:
