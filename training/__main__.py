@@ -31,7 +31,7 @@ COMMANDS = (
     ),
     LazyCommand(
         "tune",
-        "search parameters of the LightGBM member in the training block",
+        "search parameters of a member in the training block",
         "training.commands.tune",
         extra="train",
     ),

@@ -1,6 +1,7 @@
 """What had a training that was cut off finished already?
 
-models/resume/<key>/<piece>     the sha256 of a finished piece, a newline, and its bytes
+models/resume/<key>/<piece>           the sha256 of a finished piece, a newline, and its bytes
+models/resume/<key>/<piece>.epochs    the same of a network's fit under way, as of its newest epoch
 
 The key is a hash of all that decides what is learnt, so that another input is another folder, and
 pieces of two trainings never meet. The live side never looks here. A piece is written whole and read
@@ -15,6 +16,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -48,21 +51,49 @@ class Checkpoint:
 
         Several threads may ask at once, each for its own name.
         """
-        path = self._folder / name
-        try:
-            digest, _, content = path.read_bytes().partition(b"\n")
-        except FileNotFoundError:
-            return self._made(path, make)
-        if digest != _digest(content):
-            self.damaged.append(name)
-            return self._made(path, make)
-        self.reused.append(name)
+        content = self.read(name)
+        if content is not None:
+            self.reused.append(name)
+            return content
+        content = make()
+        self.write(name, content)
+        (self._folder / _epochs_of(name)).unlink(missing_ok=True)
         return content
 
-    def _made(self, path: Path, make: Callable[[], bytes]) -> bytes:
-        content = make()
-        replace_file(path, _digest(content) + b"\n" + content)
-        return content
+    def epochs(self, name: str) -> Epochs:
+        """Where the fit that makes the piece of that name keeps its epochs until the piece is there."""
+        return Epochs(self, _epochs_of(name))
+
+    def read(self, name: str) -> bytes | None:
+        """What was written under that name; None where nothing was, or where it is damaged."""
+        try:
+            digest, _, content = (self._folder / name).read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        if digest == _digest(content):
+            return content
+        self.damaged.append(name)
+        return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write it whole, in the place of what was there."""
+        replace_file(self._folder / name, _digest(content) + b"\n" + content)
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """A fit under way: all that its next epoch depends on, as of the newest one that has ended."""
+
+    checkpoint: Checkpoint
+    name: str
+
+    def read(self) -> bytes | None:
+        """None where the fit has to begin anew."""
+        return self.checkpoint.read(self.name)
+
+    def write(self, content: bytes) -> None:
+        """In the place of the epoch before."""
+        self.checkpoint.write(self.name, content)
 
 
 def make_anew(_name: str, make: Callable[[], bytes]) -> bytes:
@@ -108,10 +139,15 @@ def training_key(
         "members": [
             [member.name, member.kind, member.feature_set, member.parameters] for member in members
         ],
-        "libraries": library_versions(),
+        "libraries": library_versions() | _versions_for_networks(settings),
         "code": _code_hash(),
     }
     return hashlib.sha256(msgspec.json.encode(decisive, order="deterministic")).hexdigest()[:32]
+
+
+def _versions_for_networks(settings: TrainingSettings) -> dict[str, str]:
+    """Of what is there only where networks are trained."""
+    return {"torch": version("torch")} if settings.networks else {}
 
 
 def _code_hash() -> str:
@@ -121,6 +157,10 @@ def _code_hash() -> str:
     for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _epochs_of(name: str) -> str:
+    return f"{name}.epochs"
 
 
 def _digest(content: bytes) -> bytes:

@@ -55,6 +55,7 @@ class Tuned(msgspec.Struct, frozen=True):
     study: str
     n_trials: int
     auc: float
+    member: str = "lgb"
 
 
 class Run(msgspec.Struct, frozen=True):

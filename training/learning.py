@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin.errors import WrongUse
-from training.checkpoint import Keep
+from training.checkpoint import Checkpoint
 from training.dataset import Dataset
 from training.material import Folds
 from training.models.base import Model
-from training.oof import OutOfFold, Step, bin_members, fit_final, out_of_fold, predict_seen
+from training.oof import OutOfFold, Step, bin_members, fit_final, out_of_fold, predict_seen, unheard
 from training.run_record import Minutes
 from training.settings import TrainingSettings
 
@@ -41,13 +41,18 @@ def open_networks(settings: TrainingSettings, dataset: Dataset) -> Networks | No
     """The networks of the training, which may leave out some rows; None where it has none."""
     if not settings.networks:
         return None
-    if not (find_spec("torch") and find_spec("onnx")):
-        remedy = "pip install 'shadowgate[networks]'"
-        raise WrongUse("torch and onnx, to train networks", "not installed", remedy)
+    check_installed()
     from training.network_members import chosen
     from training.networks import networks_of
 
-    return networks_of(settings, chosen(settings.networks, quick=settings.quick), dataset)
+    return networks_of(settings, chosen(settings), dataset)
+
+
+def check_installed() -> None:
+    """Raises WrongUse where networks can not be trained."""
+    if not (find_spec("torch") and find_spec("onnx")):
+        remedy = "pip install 'shadowgate[networks]'"
+        raise WrongUse("torch and onnx, to train networks", "not installed", remedy)
 
 
 def learn(
@@ -55,13 +60,15 @@ def learn(
     dataset: Dataset,
     folds: Folds,
     networks: Networks | None,
-    keep: Keep,
+    kept: Checkpoint,
     step: Step,
     minutes: Minutes,
+    word: Step = unheard,
 ) -> Learnt:
-    """Let every member learn, fold by fold and for serving. Finished pieces are kept by `keep`."""
+    """Let every member learn, fold by fold and for serving. Finished pieces stand in `kept`; `step` is
+    told of each, `word` of each epoch of a network."""
     longest = max(settings.horizons)
-    members, seed = settings.row_members, settings.seed
+    members, seed, keep = settings.row_members, settings.seed, kept.piece
     binned = bin_members(members, dataset, folds[longest][0].train)
     oof, models, seen = {}, {}, {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # the libraries let go of the interpreter lock
@@ -75,8 +82,8 @@ def learn(
         minutes.took("models")
         if networks is None:
             return Learnt(oof, models, seen, None)
-        said_by_networks = networks.out_of_fold(folds[longest], binned, pool, step, keep)
-        serving = networks.fit_final(binned, pool, step, keep)
+        said_by_networks = networks.out_of_fold(folds[longest], binned, pool, step, kept, word)
+        serving = networks.fit_final(binned, pool, step, kept, word)
         minutes.took("networks")
     names = settings.networks
     fold = oof[longest].fold

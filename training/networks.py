@@ -20,12 +20,13 @@ from plugin.bar import Timeframe
 from plugin.errors import WrongUse
 from plugin.features.joined import columns_of
 from plugin.manifest import NetworkFiles
-from training.checkpoint import Keep, make_anew
+from training.checkpoint import Checkpoint, Epochs, make_anew
 from training.dataset import Dataset
 from training.export import export_network
 from training.models.base import Binned
 from training.models.network import NetworkMember, NetworkModel
-from training.oof import Step
+from training.models.torch_fit import EpochDone
+from training.oof import Step, unheard
 from training.settings import BLOCKS_PER_FIT, TrainingSettings
 from training.splits import Fold, held_back
 from training.windows import Windows, windows_over
@@ -58,20 +59,32 @@ class Networks:
         binned: Mapping[str, Binned],
         pool: Executor,
         step: Step,
-        keep: Keep = make_anew,
+        kept: Checkpoint | None = None,
+        word: Step = unheard,
     ) -> dict[int, NDArray[np.float64]]:
         """By horizon the probabilities (networks, rows); NaN for rows of no test block.
 
-        `folds` are those of the longest horizon, `binned` the rows as a teacher wants them.
+        `folds` are those of the longest horizon, `binned` the rows as a teacher wants them. Fits that
+        have ended, and the epochs of those under way, stand in `kept`; `step` is told of each fit,
+        `word` of each epoch.
         """
         fits = [folds[first : first + BLOCKS_PER_FIT] for first in range(0, len(folds), BLOCKS_PER_FIT)]
         jobs = [(blocks, member) for blocks in fits for member in self.members]
+
+        keep = kept.piece if kept else make_anew
 
         def tested(job: tuple[Sequence[Fold], NetworkMember]) -> bytes:
             blocks, member = job
             name = f"{member.name}_fold{blocks[0].number}"
             rows = np.concatenate([block.test for block in blocks])
-            return keep(name, lambda: self._predict(member, blocks[0].train, rows, binned).tobytes())
+            told = _after(f"{member.name}, fold {blocks[0].number + 1}: ", word)
+
+            def predicted() -> bytes:
+                epochs = kept.epochs(name) if kept else None
+                model = self._fit(member, blocks[0].train, binned, epochs, told)
+                return model.predict(self.windows[member.name], rows).tobytes()
+
+            return keep(name, predicted)
 
         answers = pool.map(tested, jobs)
         n_horizons = len(self.horizons)
@@ -90,13 +103,20 @@ class Networks:
         binned: Mapping[str, Binned],
         pool: Executor,
         step: Step,
-        keep: Keep = make_anew,
+        kept: Checkpoint | None = None,
+        word: Step = unheard,
     ) -> ServingNetworks:
-        """Every network, learnt from all rows but those that it is stopped by: they will serve."""
+        """Every network, learnt from all rows but those that it is stopped by: they will serve.
+
+        `kept` and `word` as in `out_of_fold`.
+        """
         rows = np.arange(self.dataset.n_rows)
+        keep = kept.piece if kept else make_anew
 
         def fitted(member: NetworkMember) -> bytes:
-            return keep(f"{member.name}_final", lambda: self._fit(member, rows, binned).content())
+            name, told = f"{member.name}_final", _after(f"{member.name}, final: ", word)
+            epochs = kept.epochs(name) if kept else None
+            return keep(name, lambda: self._fit(member, rows, binned, epochs, told).content())
 
         models = {}
         for member, content in zip(self.members, pool.map(fitted, self.members), strict=True):
@@ -113,17 +133,13 @@ class Networks:
             seen[:, number, rows] = serving.predict(member, rows).T
         return seen
 
-    def _predict(
+    def _fit(
         self,
         member: NetworkMember,
-        train: NDArray[np.int64],
         rows: NDArray[np.int64],
         binned: Mapping[str, Binned],
-    ) -> NDArray[np.float64]:
-        return self._fit(member, train, binned).predict(self.windows[member.name], rows)
-
-    def _fit(
-        self, member: NetworkMember, rows: NDArray[np.int64], binned: Mapping[str, Binned]
+        epochs: Epochs | None,
+        told: EpochDone,
     ) -> NetworkModel:
         dataset = self.dataset
         label_end_ms = np.max([labels.label_end_ms for labels in dataset.labels.values()], axis=0)
@@ -133,8 +149,16 @@ class Networks:
         labels = [labels.up for labels in dataset.labels.values()]
         taught = self._taught(learnt_from, binned) if member.distilled else []
         targets = np.stack([*labels, *taught], axis=1).astype(np.float32)
-        windows = self.windows[member.name]
-        return member.learn(windows, learnt_from, stopped_by, targets, len(labels), self.seed)
+        return member.learn(
+            self.windows[member.name],
+            learnt_from,
+            stopped_by,
+            targets,
+            len(labels),
+            self.seed,
+            epochs=epochs,
+            epoch_done=told,
+        )
 
     def _taught(
         self, learnt_from: NDArray[np.int64], binned: Mapping[str, Binned]
@@ -234,6 +258,11 @@ def networks_of(
         settings.embargo_bars * length_ms,
         settings.seed,
     )
+
+
+def _after(which: str, word: Step) -> EpochDone:
+    """Tells `word` of the epochs of that fit."""
+    return lambda epoch: word(which + epoch)
 
 
 def _check_alive(name: str, horizon: int, said: NDArray[np.float64]) -> None:

@@ -17,6 +17,7 @@ from training.models.base import Binned, Member, Model
 from training.splits import Fold
 
 Step = Callable[[str], None]
+"""Gets a word for people."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class OutOfFold:
     def and_networks(self, names: Sequence[str], said: NDArray[np.float64]) -> OutOfFold:
         """With what networks said, (networks, rows), after the others."""
         return OutOfFold((*self.members, *names), np.vstack([self.probability, said]), self.fold)
+
+
+def unheard(_what: str) -> None:
+    """In the place of a `Step` where nobody wants to know."""
 
 
 def bin_members(

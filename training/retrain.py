@@ -30,7 +30,7 @@ from training.evaluate import evaluate, judged_rows
 from training.learning import Learnt, learn, open_networks
 from training.material import Folds, read_candles, rows_and_labels, split_rows
 from training.models.base import Described
-from training.oof import OutOfFold, Step
+from training.oof import OutOfFold, Step, unheard
 from training.run_record import Minutes, Walk, write_run_record
 from training.settings import BLOCKS_PER_FIT, TrainingSettings
 from training.stacking import fit_meta, stack_out_of_fold
@@ -62,12 +62,13 @@ def retrain(
     *,
     trigger: str = BY_COMMAND,
     resume: bool = False,
+    word: Step = unheard,
 ) -> Outcome:
     """Train, judge and publish one bundle, and give it the role that its gates allow.
 
     The training is counted, with its `trigger`. Where it is to `resume`, it goes on where the same one
-    was cut off. `step` is told of each model and of the gates. Raises WrongUse where bars are missing,
-    unfit or too few, or where the same training is under way.
+    was cut off. `step` is told of each model and of the gates, `word` of each epoch of a network.
+    Raises WrongUse where bars are missing, unfit or too few, or where the same training is under way.
     """
     minutes = Minutes()
     with counted(models_dir, trigger) as training:
@@ -83,7 +84,7 @@ def retrain(
         with open_checkpoint(
             models_dir, training_key(settings, candles, described), resume=resume
         ) as kept:
-            learnt = learn(settings, dataset, folds, networks, kept.piece, step, minutes)
+            learnt = learn(settings, dataset, folds, networks, kept, step, minutes, word)
             stacked, meta, without = _stack(settings, dataset, folds, learnt.oof)
             metrics = _evaluate(settings, dataset, folds, learnt, stacked)
             oof = learnt.oof

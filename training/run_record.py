@@ -104,7 +104,12 @@ def _tuning(tuning: Tuning | None) -> dict[str, Any] | None:
     """Of how many trials the parameters were the best: the more, the less their AUC says."""
     if tuning is None:
         return None
-    return {"study": tuning.study, "n_trials": tuning.trials, "auc": tuning.auc}
+    return {
+        "study": tuning.study,
+        "member": tuning.member,
+        "n_trials": tuning.trials,
+        "auc": tuning.auc,
+    }
 
 
 def _importances(model: Model, feature_set: str) -> dict[str, float]:

@@ -39,7 +39,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     `first_train_share` of the time is only learnt from; the rest is cut into `n_folds` test blocks.
     `members` answer one row each, `networks` windows of rows. A `quick` training is a trial of the
     whole walk: its networks learn next to nothing. `meta` is the kind of the meta-model.
-    `tuning` is what a study found for the member `lgb`; without one its parameters are the defaults.
+    `tuning` is what a study found for one member; those of all others are the defaults.
     """
 
     venue: str
@@ -63,7 +63,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     @property
     def row_members(self) -> tuple[Member, ...]:
         """The members over rows, in their own order, the tuned one with its parameters."""
-        changed = self.tuning.parameters.by_name() if self.tuning else {}
+        tuning = self.tuning
+        changed = tuning.parameters if tuning and tuning.member == TUNABLE.name else {}
         known = (*MEMBERS, *LONGER_MEMBERS)
         own = (TUNABLE.with_parameters(changed) if one is TUNABLE else one for one in known)
         return tuple(member for member in own if member.name in self.members)

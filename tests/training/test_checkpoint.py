@@ -111,6 +111,31 @@ def test_a_piece_that_was_being_written_is_none(tmp_path: Path) -> None:
     assert (kept.reused, kept.damaged) == ([], [])
 
 
+def test_epochs_are_there_after_a_cut_until_their_piece_is(tmp_path: Path) -> None:
+    with pytest.raises(Cut), open_checkpoint(tmp_path, KEY, resume=False) as kept:
+        assert kept.epochs("one").read() is None
+        kept.epochs("one").write(b"first")
+        kept.epochs("one").write(b"second")
+        raise Cut
+    with open_checkpoint(tmp_path, KEY, resume=True) as kept:
+        assert kept.epochs("one").read() == b"second"
+        assert kept.epochs("two").read() is None, "each fit has its own"
+        kept.piece("two", lambda: b"whole")
+        assert place(tmp_path, "one.epochs").exists()
+        assert kept.piece("one", lambda: CONTENT) == CONTENT
+        assert kept.epochs("one").read() is None
+        assert [piece.name for piece in sorted(place(tmp_path).parent.iterdir())] == ["one", "two"]
+    assert (kept.reused, kept.damaged) == ([], [])
+
+
+def test_damaged_epochs_are_none_and_named(tmp_path: Path) -> None:
+    with open_checkpoint(tmp_path, KEY, resume=False) as kept:
+        kept.epochs("one").write(CONTENT)
+        place(tmp_path, "one.epochs").write_bytes(place(tmp_path, "one.epochs").read_bytes()[:-1])
+        assert kept.epochs("one").read() is None
+    assert kept.damaged == ["one.epochs"]
+
+
 def test_another_key_is_another_training(tmp_path: Path) -> None:
     cut_off(tmp_path, one=b"old")
     with open_checkpoint(tmp_path, "b" * 32, resume=True) as kept:
@@ -196,6 +221,15 @@ class TestKey:
         versions = {**checkpoint.library_versions(), "numpy": "0"}
         monkeypatch.setattr(checkpoint, "library_versions", lambda: versions)
         assert training_key(SETTINGS, candles, MEMBERS) != key
+
+    def test_the_version_of_torch_where_there_are_networks(
+        self, candles: dict[str, Candles], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trees, both = SETTINGS, msgspec.structs.replace(SETTINGS, networks=("lstm",))
+        before = [training_key(settings, candles, MEMBERS) for settings in (trees, both)]
+        monkeypatch.setattr(checkpoint, "version", lambda _name: "0")
+        after = [training_key(settings, candles, MEMBERS) for settings in (trees, both)]
+        assert (before[0], before[1] == after[1]) == (after[0], False)
 
     def test_the_features(
         self, key: str, candles: dict[str, Candles], monkeypatch: pytest.MonkeyPatch

@@ -126,9 +126,10 @@ def test_of_a_tuned_training_the_study_is_named_and_each_parameter_once(
     other = json.loads(json.dumps(record))
     other["settings"]["tuning"] = {"parameters": {"num_leaves": 31}}
     other["members"]["lgb"]["parameters"]["num_leaves"] = 31
-    put(tmp_path, other, "b", tuning={"study": "x", "n_trials": 15, "auc": 0.58})
+    put(tmp_path, other, "b", tuning={"study": "x", "member": "lstm", "n_trials": 15, "auc": 0.58})
     assert compare(read_runs(tmp_path)[0]).differences == {
         "tuning.study": [None, "x"],
+        "tuning.member": [None, "lstm"],
         "tuning.n_trials": [None, 15],
         "tuning.auc": [None, 0.58],
         "members.lgb.parameters.num_leaves": [15, 31],

@@ -7,22 +7,23 @@ import pytest
 
 from plugin.errors import WrongUse
 from training.settings import MEMBERS, TrainingSettings
-from training.tuning import TunedParameters, Tuning, read_tuning, write_tuning
+from training.tuning import Tuning, read_tuning, write_tuning
 
 HOUR_MS = 3_600_000
 FOUND = Tuning(
     study="0123456789abcdef",
+    member="lgb",
     horizon=5,
     seen_until_ms=1_000 * HOUR_MS,
-    parameters=TunedParameters(
-        n_trees=99,
-        learning_rate=0.03,
-        num_leaves=9,
-        min_data_in_leaf=77,
-        feature_fraction=0.4,
-        bagging_fraction=0.6,
-        lambda_l2=3.0,
-    ),
+    parameters={
+        "n_trees": 99,
+        "learning_rate": 0.03,
+        "num_leaves": 9,
+        "min_data_in_leaf": 77,
+        "feature_fraction": 0.4,
+        "bagging_fraction": 0.6,
+        "lambda_l2": 3.0,
+    },
     trials=15,
     auc=0.58,
     default_auc=0.57,
@@ -34,10 +35,23 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_tuning(tmp_path / "found.json") == FOUND
 
 
+OF_NETWORK = {"width": 32, "dropout": 0.3, "learning_rate": 0.001, "weight_decay": 0.01}
+NETWORK = msgspec.structs.replace(FOUND, member="lstm", parameters=OF_NETWORK)
+
+
+def test_so_is_that_of_a_network(tmp_path: Path) -> None:
+    write_tuning(tmp_path / "found.json", NETWORK)
+    assert read_tuning(tmp_path / "found.json") == NETWORK
+
+
 def change(**changes: object) -> bytes:
     whole = msgspec.to_builtins(FOUND)
     whole["parameters"] |= changes.pop("parameters", {})
     return msgspec.json.encode(whole | changes)
+
+
+def of_network(**changes: object) -> bytes:
+    return msgspec.json.encode(msgspec.to_builtins(NETWORK) | {"parameters": OF_NETWORK | changes})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +64,14 @@ def change(**changes: object) -> bytes:
         (change(parameters={"learning_rate": 1.5}), "learning_rate"),
         (change(parameters={"num_leaves": 7.5}), "num_leaves"),
         (change(parameters={"max_bin": 255}), "max_bin"),
-        (change(parameters={"lambda_l2": None}), "lambda_l2"),
+        (change(parameters={"lambda_l2": None}), "parameters"),
+        (change(member="lstm"), "n_trees"),
+        (change(member="xgb"), "lgb, lstm, tft, tcn, transformer"),
+        (of_network(width=30), "width"),
+        (of_network(dropout=1.0), "dropout"),
+        (of_network(learning_rate=0.0), "learning_rate"),
+        (of_network(weight_decay=-0.1), "weight_decay"),
+        (of_network(n_trees=50), "n_trees"),
         (change(trials=0), "trials"),
         (change(seen_until_ms=10**15), "seen_until_ms"),
     ],
@@ -78,6 +99,6 @@ def test_the_member_lgb_alone_takes_the_parameters() -> None:
     assert plain.row_members == MEMBERS
     tuned = TrainingSettings(venue="simulated", tuning=FOUND)
     for before, after in zip(MEMBERS, tuned.row_members, strict=True):
-        changed = FOUND.parameters.by_name() if before.name == "lgb" else {}
+        changed = FOUND.parameters if before.name == "lgb" else {}
         assert dict(after.parameters) == {**before.parameters, **changed}
         assert (after.name, after.feature_set) == (before.name, before.feature_set)

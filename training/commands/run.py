@@ -61,7 +61,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "--tuned",
         type=Path,
         metavar="FILE",
-        help="what `tune` found for the member lgb (default: its default parameters)",
+        help="what `tune` found for one of the members (default: default parameters)",
     )
     parser.add_argument(
         "--members",
@@ -114,6 +114,10 @@ def run(args: argparse.Namespace) -> int:
     )
     if not settings.members:
         raise WrongUse(f"at least one of {', '.join(_ROW_MEMBERS)}", " ".join(chosen), "add one")
+    trained = (*settings.members, *settings.networks)
+    if settings.tuning is not None and settings.tuning.member not in trained:
+        remedy = "add it to --members, or leave --tuned out"
+        raise WrongUse(f"the member {settings.tuning.member}, as it was tuned", "not trained", remedy)
     try:
         outcome = _train(args, settings, store)
     except KeyboardInterrupt:
@@ -151,6 +155,7 @@ def _train(args: argparse.Namespace, settings: TrainingSettings, store: CandleSt
             lambda what: progress.update(task, advance=1, description=what),
             trigger=args.trigger,
             resume=args.resume,
+            word=lambda what: progress.update(task, description=what),
         )
 
 

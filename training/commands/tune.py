@@ -1,9 +1,10 @@
-"""`python -m training tune`: parameters of the LightGBM member, chosen inside the training block."""
+"""`python -m training tune`: parameters of one member, chosen inside the training block."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,21 @@ from plugin.clock import utc_minute
 from plugin.command_line import NO, YES, add_command, print_json
 from plugin.errors import WrongUse
 from training.commands.shared import add_bars, add_hold_out, add_models_dir, seed, until_ms
+from training.dataset import Dataset
+from training.learning import check_installed
 from training.material import read_candles, rows_and_labels
-from training.search import DEFAULTS, Searched, open_block, search, study_name
-from training.settings import TrainingSettings
-from training.tuning import write_tuning
+from training.oof import Step
+from training.search import Searched, search, study_name
+from training.settings import TUNABLE, TrainingSettings
+from training.trials import Subject, lightgbm_subject, open_block
+from training.tuning import TUNABLE_MEMBERS, write_tuning
 
 _DEFAULTS = TrainingSettings(venue="binance_spot")
 _EPILOG = """\
 example:
   python -m training tune --symbols BTC/USDT --until 2021-01-01 --trials 50
   python -m training run --symbols BTC/USDT --until 2021-01-01 --tuned models/studies/<name>.json
+  python -m training tune --symbols BTC/USDT --until 2021-01-01 --member lstm --trials 8
 
 Trials are judged by a walk-forward inside the block that a training only learns from; its test blocks
 stay unseen. The first trial is the default parameters. A study that was stopped or killed goes on with
@@ -39,10 +45,18 @@ bars, 130 stopped
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `tune`."""
     parser = add_command(
-        subparsers, "tune", "search parameters of the LightGBM member in the training block", _EPILOG
+        subparsers, "tune", "search parameters of a member in the training block", _EPILOG
     )
     add_bars(parser)
     add_hold_out(parser)
+    parser.add_argument(
+        "--member",
+        choices=TUNABLE_MEMBERS,
+        default=TUNABLE.name,
+        metavar="NAME",
+        help=f"of {', '.join(TUNABLE_MEMBERS)} (default: {TUNABLE.name}; the others are networks, of"
+        " which a trial takes minutes)",
+    )
     parser.add_argument("--trials", type=_count, default=50, help="of the whole study (default: 50)")
     parser.add_argument(
         "--horizon",
@@ -76,11 +90,9 @@ def run(args: argparse.Namespace) -> int:
         until_ms=until_ms(args, store),
         n_folds=args.folds,
         seed=args.seed,
+        networks=() if args.member == TUNABLE.name else (args.member,),
     )
     candles = read_candles(settings, store)
-    name = study_name(settings, candles, args.horizon)
-    place = args.study or args.models_dir / "studies" / f"{name}.db"
-    block = open_block(settings, rows_and_labels(settings, candles), args.horizon)
     columns = (
         TextColumn("tuning"),
         BarColumn(),
@@ -89,35 +101,55 @@ def run(args: argparse.Namespace) -> int:
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=Console(stderr=True), disable=args.json) as progress:
-        task = progress.add_task("defaults", total=args.trials)
+        task, best_yet = progress.add_task("features", total=args.trials), "defaults"
 
         def told(n_trials: int, best: float) -> None:
-            words = "defaults" if math.isnan(best) else f"best AUC {best:.4f}"
-            progress.update(task, completed=n_trials, description=words)
+            nonlocal best_yet
+            best_yet = "defaults" if math.isnan(best) else f"best AUC {best:.4f}"
+            progress.update(task, completed=n_trials, description=best_yet)
 
-        searched = search(place, name, block, args.trials, told)
+        def epoch(what: str) -> None:
+            progress.update(task, description=f"{best_yet}; {what}")
+
+        subject = _subject(settings, rows_and_labels(settings, candles), args.horizon, epoch)
+        name = study_name(settings, candles, subject)
+        place = args.study or args.models_dir / "studies" / f"{name}.db"
+        searched = search(place, name, subject, args.trials, told)
     result = place.with_suffix(".json")
     write_tuning(result, searched.tuning)
     if args.json:
-        print_json(_as_json(searched, place, result))
+        print_json(_as_json(searched, subject.defaults, place, result))
     else:
-        _show(Console(highlight=False), searched, place, result)
+        _show(Console(highlight=False), searched, subject.defaults, place, result)
     return YES if searched.tuning.auc > searched.tuning.default_auc else NO
 
 
-def _as_json(searched: Searched, place: Path, result: Path) -> dict[str, Any]:
-    where = {"study_file": str(place), "result_file": str(result), "default_parameters": DEFAULTS}
+def _subject(settings: TrainingSettings, dataset: Dataset, horizon: int, epoch: Step) -> Subject:
+    if not settings.networks:
+        return lightgbm_subject(open_block(settings, dataset, horizon))
+    check_installed()
+    from training.network_trials import network_subject  # torch takes seconds to import
+
+    return network_subject(settings, dataset, horizon, epoch)
+
+
+def _as_json(
+    searched: Searched, defaults: Mapping[str, float], place: Path, result: Path
+) -> dict[str, Any]:
+    where = {"study_file": str(place), "result_file": str(result), "default_parameters": defaults}
     more = {"folds": searched.folds, "importance": searched.importance}
     return {**msgspec.to_builtins(searched.tuning), **where, **more}
 
 
-def _show(console: Console, searched: Searched, place: Path, result: Path) -> None:
+def _show(
+    console: Console, searched: Searched, defaults: Mapping[str, float], place: Path, result: Path
+) -> None:
     tuning = searched.tuning
     table = _table("parameter", "best", "default", "importance")
-    for name, value in tuning.parameters.by_name().items():
+    for name, value in tuning.parameters.items():
         share = searched.importance.get(name)
         told = "" if share is None else f"{share:.0%}"
-        table.add_row(name, f"{value:.4g}", f"{DEFAULTS[name]:.4g}", told)
+        table.add_row(name, f"{value:.4g}", f"{defaults[name]:.4g}", told)
     console.print(table, "")
     table = _table(f"AUC, {tuning.horizon} bars ahead, tested from", "best", "default", "rows")
     for fold in searched.folds:

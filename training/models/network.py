@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shadow.statistics import auc
+from training.checkpoint import Epochs
 from training.models.augment import Augmentation
 from training.models.losses import DirectionLoss
 from training.models.networks.base import WindowNetwork
@@ -21,7 +22,7 @@ from training.models.networks.lstm import LSTM, BidirectionalLSTM
 from training.models.networks.tcn import TCN
 from training.models.networks.tft import TFT
 from training.models.networks.transformer import Transformer
-from training.models.torch_fit import FitSettings, best_device, fit, predict
+from training.models.torch_fit import EpochDone, FitSettings, best_device, fit, predict
 from training.windows import Windows
 
 ARCHITECTURES: Mapping[str, Callable[..., WindowNetwork]] = {
@@ -81,11 +82,15 @@ class NetworkMember:
         targets: NDArray[np.float32],
         n_heads: int,
         seed: int,
+        *,
+        epochs: Epochs | None = None,
+        epoch_done: EpochDone | None = None,
     ) -> NetworkModel:
         """Learn from the whole windows among the rows `train` and stop by those among `validation`.
 
         `targets` (all rows, n_heads) are labels, NaN where not known; behind them, where the member is
-        `distilled`, as many columns of a teacher's probabilities.
+        `distilled`, as many columns of a teacher's probabilities. `epochs` and `epoch_done` as in
+        `torch_fit.fit`.
         """
         network, generator = self.build(windows.values.shape[1], n_heads, seed)
         learnt_from, stopped_by = (
@@ -102,6 +107,8 @@ class NetworkMember:
             FitSettings(**{**asdict(self.settings), "seed": seed}),
             generator=generator,
             augment=self.augmentation if self.augmentation != Augmentation() else None,
+            epochs=epochs,
+            epoch_done=epoch_done,
         )
         log_odds = predict(network, stopped_by)
         by_head = [

@@ -14,7 +14,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,13 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from plugin.durable import replace_file
 from plugin.errors import WrongUse
+from training.checkpoint import Epochs
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 EpochDone = Callable[[str], None]
 Augment = Callable[[Tensor, torch.Generator], Tensor]
-_NUMBERS = ("epoch", "best_epoch", "best", "patience_left")
+_NUMBERS = ("epoch", "best_epoch", "best", "patience_left", "seconds")
 
 
 class Examples(Protocol):
@@ -62,7 +61,10 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Fitted:
-    """How it went: losses of every epoch, (epochs, 2) of training and validation; the best is kept."""
+    """How it went: losses of every epoch, (epochs, 2) of training and validation; the best is kept.
+
+    `seconds` are those of all epochs, whichever process they were learnt in.
+    """
 
     curves: NDArray[np.float64]
     best_epoch: int
@@ -83,35 +85,34 @@ def fit(
     *,
     generator: torch.Generator,
     augment: Augment | None = None,
-    checkpoint: Path | None = None,
+    epochs: Epochs | None = None,
     epoch_done: EpochDone | None = None,
 ) -> Fitted:
     """Learn from `train` until `validation` gets no better; the network ends on the CPU, at its best.
 
     `generator` is the one that the network's dropout draws from; its device is where the network
-    learns. With a `checkpoint` every epoch is kept in that file, and a fit that was cut off goes on
-    from it to the same weights. `epoch_done` gets a word for people. Raises WrongUse where there is
-    nothing to learn from, or where the loss is never finite.
+    learns. With `epochs` each one is kept there, and a fit that was cut off goes on from it to the same
+    weights. `epoch_done` gets a word for people after each. Raises WrongUse where there is nothing to
+    learn from, or where the loss is never finite.
     """
     if not len(train) or not len(validation):
         was = f"{len(train)} and {len(validation)}"
         raise WrongUse("examples to learn from and to stop by", was, "use a longer history")
     torch.set_num_threads(1)  # for this thread: it is not inherited
-    started = time.monotonic()
     run = _Run(network, train, settings, loss, augment, generator)
-    if checkpoint is not None and checkpoint.exists():
-        run.restore(checkpoint.read_bytes())
+    if epochs is not None and (kept := epochs.read()) is not None:
+        run.restore(kept)
     while run.epoch < settings.epochs and run.patience_left > 0:
         run.learn_one_epoch(validation)
-        if checkpoint is not None:
-            replace_file(checkpoint, run.state())
+        if epochs is not None:
+            epochs.write(run.state())
         if epoch_done is not None:
             learnt, stopped_by = run.curves[-1]
             epoch_done(f"epoch {run.epoch} of {settings.epochs}, loss {learnt:.4f}, {stopped_by:.4f}")
     if not math.isfinite(run.best):
         raise WrongUse("a finite loss", "none in any epoch", "use a lower learning rate")
     run.take_best()
-    return Fitted(np.array(run.curves), run.best_epoch, time.monotonic() - started)
+    return Fitted(np.array(run.curves), run.best_epoch, run.seconds)
 
 
 def predict(network: nn.Module, examples: Examples, batch_size: int = 1024) -> NDArray[np.float32]:
@@ -148,11 +149,12 @@ class _Run:
         self.order = np.random.default_rng(settings.seed)
         self.curves: list[tuple[float, float]] = []
         self.epoch = self.best_epoch = 0
-        self.best = math.inf
+        self.best, self.seconds = math.inf, 0.0
         self.best_weights = _copy(network)
         self.patience_left = settings.patience
 
     def learn_one_epoch(self, validation: Examples) -> None:
+        started = time.monotonic()
         self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = _learning_rate(self.settings, self.epoch)
@@ -177,6 +179,7 @@ class _Run:
             self.patience_left = self.settings.patience
         else:
             self.patience_left -= 1
+        self.seconds += time.monotonic() - started
 
     def take_best(self) -> None:
         self.network.load_state_dict(self.best_weights)
@@ -185,7 +188,8 @@ class _Run:
     def state(self) -> bytes:
         """All that the next epoch depends on, as a numpy archive."""
         numbers = {name: getattr(self, name) for name in _NUMBERS}
-        text = json.dumps({**numbers, "order": self.order.bit_generator.state})
+        order, device = self.order.bit_generator.state, self.device.type
+        text = json.dumps({**numbers, "order": order, "device": device})
         arrays: dict[str, Any] = {
             "numbers": np.frombuffer(text.encode(), dtype=np.uint8),
             "curves": np.array(self.curves),
@@ -204,10 +208,13 @@ class _Run:
         return buffer.getvalue()
 
     def restore(self, content: bytes) -> None:
-        """Go back to where `state` was taken."""
+        """Go back to where `state` was taken; not where that was on a device of another kind, which has
+        other random numbers and rounds otherwise."""
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             kept = {name: archive[name] for name in archive.files}
         numbers = json.loads(kept.pop("numbers").tobytes())
+        if numbers.pop("device") != self.device.type:
+            return
         self.order.bit_generator.state = numbers.pop("order")
         for name, value in numbers.items():
             setattr(self, name, value)

@@ -16,7 +16,7 @@ IDS = (
     "20260102T000000Z-bbbbbbbbbbbb",
     "20260103T000000Z-cccccccccccc",
 )
-TUNED = {"study": "0123456789abcdef", "n_trials": 15, "auc": 0.58}
+TUNED = {"study": "0123456789abcdef", "member": "lstm", "n_trials": 15, "auc": 0.58}
 
 
 @pytest.fixture
@@ -112,6 +112,7 @@ def test_the_comparison_as_json_and_as_a_page(
     assert told["differences"] == {
         "seed": [0, 1, 2],
         "tuning.study": [None, TUNED["study"], None],
+        "tuning.member": [None, "lstm", None],
         "tuning.n_trials": [None, 15, None],
         "tuning.auc": [None, 0.58, None],
     }

@@ -1,6 +1,7 @@
 """`python -m training tune` as a person types it, and the training that uses what it found."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from tests.support.small_training import END_MS
 from training.__main__ import main
 from training.candles import simulate
-from training.search import DEFAULTS
+from training.models.torch_fit import FitSettings
+from training.network_members import DEFAULTS as OF_NETWORKS
+from training.network_members import NETWORKS
 from training.settings import MEMBERS, REFERENCE_ASSETS
+from training.trials import DEFAULTS
 
 N_BARS = 3_000
 
@@ -82,7 +86,12 @@ def test_a_training_uses_what_was_found_and_says_so(
     capsys.readouterr()
     main(arguments("run", store, tmp_path, "--tuned", str(result), "--json"))
     record = json.loads(capsys.readouterr().out)
-    assert record["tuning"] == {"study": found["study"], "n_trials": 3, "auc": found["auc"]}
+    assert record["tuning"] == {
+        "study": found["study"],
+        "member": "lgb",
+        "n_trials": 3,
+        "auc": found["auc"],
+    }
     assert record["settings"]["tuning"] == found
     defaults = {member.name: dict(member.parameters) for member in MEMBERS}
     said = {name: member["parameters"] for name, member in record["members"].items()}
@@ -95,14 +104,50 @@ def test_a_training_uses_what_was_found_and_says_so(
     assert areas["lgb"] != tuned["lgb"]
     assert (areas["xgb"], areas["cross"]) == (tuned["xgb"], tuned["cross"])
 
+    others = ["--members", "xgb", "cross", "--tuned", str(result)]
+    assert main(arguments("run", store, tmp_path, *others)) == 2
+    assert "expected the member lgb, as it was tuned, was not trained" in capsys.readouterr().err
+
     early = ["--hold-out-days", "7", "--tuned", str(result)]
     assert main(arguments("run", store, tmp_path, *early)) == 2
     assert "tune with the same --since, --until and --hold-out-days" in capsys.readouterr().err
 
 
+def test_a_network_is_tuned_and_trained_with_what_was_found(
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = FitSettings(epochs=2, per_epoch=300, batch_size=64)
+    monkeypatch.setitem(NETWORKS, "lstm", replace(NETWORKS["lstm"], n_steps=6, settings=few))
+    monkeypatch.setenv("COLUMNS", "120")
+    study = ["--study", str(tmp_path / "lstm.db")]
+    main(arguments("tune", store, tmp_path, "--member", "lstm", "--trials", "2", *study))
+    printed = capsys.readouterr()
+    found = json.loads((tmp_path / "lstm.json").read_bytes())
+    assert (found["member"], found["trials"]) == ("lstm", 2)
+    cells = [line.split() for line in printed.out.splitlines()]
+    for name, default in OF_NETWORKS["lstm"].items():
+        assert [name, f"{found['parameters'][name]:.4g}", f"{default:.4g}"] in cells
+
+    found["parameters"] |= {"width": 16, "dropout": 0.25}
+    (tmp_path / "lstm.json").write_text(json.dumps(found))
+    trained = ["--members", "lgb", "lstm", "--tuned", str(tmp_path / "lstm.json"), "--json"]
+    main(arguments("run", store, tmp_path, *trained))
+    record = json.loads(capsys.readouterr().out)
+    assert (record["tuning"]["member"], record["tuning"]["n_trials"]) == ("lstm", 2)
+    said = record["members"]["lstm"]["parameters"]
+    assert said["shape"] == {"hidden": 16, "dropout": 0.25}
+    for name in ("learning_rate", "weight_decay"):
+        assert said["settings"][name] == found["parameters"][name]
+    assert record["members"]["lgb"]["parameters"] == dict(MEMBERS[0].parameters)
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
+        (["--member", "xgb"], "invalid choice: 'xgb'"),
         (["--trials", "0"], "expected a number from 1 on"),
         (["--folds", "two"], "expected a number from 1 on"),
         (["--horizon", "7"], "invalid choice: 7"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plugin.errors import WrongUse
+from training.checkpoint import Checkpoint, Epochs
 from training.models.networks.base import Dropout
 from training.models.torch_fit import FitSettings, Fitted, fit
 
@@ -55,7 +57,7 @@ def network(seed: int = 1) -> tuple[nn.Module, torch.Generator]:
 
 
 def fitted(
-    checkpoint: Path | None = None, settings: FitSettings = SETTINGS, **more: object
+    epochs: Epochs | None = None, settings: FitSettings = SETTINGS, **more: object
 ) -> tuple[Fitted, nn.Module]:
     one, generator = network()
     how = fit(
@@ -65,7 +67,7 @@ def fitted(
         squared,
         settings,
         generator=generator,
-        checkpoint=checkpoint,
+        epochs=epochs,
         **more,  # type: ignore[arg-type]
     )
     return how, one
@@ -114,14 +116,33 @@ def test_a_fit_that_was_cut_off_goes_on_to_the_same_weights(tmp_path: Path, epoc
         if word.startswith(f"epoch {epoch} "):
             raise Killed
 
+    epochs = Checkpoint(tmp_path).epochs("net")
     with pytest.raises(Killed):
-        fitted(tmp_path / "epochs", epoch_done=kill)
+        fitted(epochs, epoch_done=kill)
     seen: list[str] = []
-    how, one = fitted(tmp_path / "epochs", epoch_done=seen.append)
+    how, one = fitted(epochs, epoch_done=seen.append)
     undisturbed_how, undisturbed = fitted()
     assert bits(one) == bits(undisturbed)
     np.testing.assert_array_equal(how.curves, undisturbed_how.curves)
     assert len(seen) == len(how.curves) - epoch
+
+
+def test_epochs_that_were_learnt_on_another_kind_of_device_are_learnt_again(tmp_path: Path) -> None:
+    epochs = Checkpoint(tmp_path).epochs("net")
+    undisturbed_how, undisturbed = fitted(epochs)
+    kept = epochs.read()
+    assert kept is not None
+    with np.load(io.BytesIO(kept)) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    elsewhere = arrays["numbers"].tobytes().replace(b'"device": "cpu"', b'"device": "cuda"')
+    arrays["numbers"] = np.frombuffer(elsewhere, dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    epochs.write(buffer.getvalue())
+    seen: list[str] = []
+    how, one = fitted(epochs, epoch_done=seen.append)
+    assert bits(one) == bits(undisturbed)
+    assert len(seen) == len(how.curves) == len(undisturbed_how.curves)
 
 
 def test_gradients_are_clipped() -> None:
