@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from plugin.pipeline import Pipeline
 
 _QUIET_S = 0.5
-_AT_ONCE = 8  # symbols, some milliseconds of the loop
+AT_ONCE = 8  # symbols, some milliseconds of the loop
 
 
 class Preparing:
@@ -35,6 +35,6 @@ class Preparing:
 
     async def _prepare(self, symbols: Sequence[str]) -> None:
         await asyncio.sleep(_QUIET_S)
-        for first in range(0, len(symbols), _AT_ONCE):
-            self._pipeline.prepare(symbols[first : first + _AT_ONCE])
+        for first in range(0, len(symbols), AT_ONCE):
+            self._pipeline.prepare(symbols[first : first + AT_ONCE])
             await asyncio.sleep(0)

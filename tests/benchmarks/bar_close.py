@@ -61,7 +61,8 @@ class Latency(msgspec.Struct, frozen=True):
 class Size(msgspec.Struct, frozen=True):
     """One number of symbols. `decided` is the share of bars that got probabilities.
 
-    `sync` brings the records of one bar close to the disk, after the answer.
+    `sync` brings the records of one bar close to the disk, after the answer; `between` is what networks
+    do before the next close.
     """
 
     n_symbols: int
@@ -69,6 +70,7 @@ class Size(msgspec.Struct, frozen=True):
     bare: BareCalls
     parts: Parts
     sync: Spread
+    between: Spread
     hot: Latency
     cold: Latency
     cold_after_warm_up: Latency
@@ -105,6 +107,7 @@ def _measure_size(setting: Setting, n_symbols: int, n_hot: int) -> Size:
         bare=bare,
         parts=Parts(*(np.median(parts_ns, axis=0) / 1000).tolist()),
         sync=Spread.of([pause.sync_ns for pause in (*cold, *warmed)]),
+        between=Spread.of([close.between_ns for close in hot]),
         hot=Latency.of([close.answer_ns for close in hot], bare, bare),
         cold=Latency.of([pause.answer_ns for pause in cold], bare, bare_cold),
         cold_after_warm_up=Latency.of([pause.answer_ns for pause in warmed], bare, bare_warmed),
@@ -127,6 +130,7 @@ class _Close(NamedTuple):
 
     answer_ns: int
     write_ns: int
+    between_ns: int
     n_decided: int
 
 
@@ -135,7 +139,8 @@ def _close(live: Live, batch: list[BarClosed]) -> _Close:
     answers = live.pipeline.answer(batch)
     answer_ns = time.perf_counter_ns() - started
     write_ns = duration_ns(partial(live.record, answers))
-    return _Close(answer_ns, write_ns, sum(bool(answer.decision.probabilities) for answer in answers))
+    n_decided = sum(bool(answer.decision.probabilities) for answer in answers)
+    return _Close(answer_ns, write_ns, duration_ns(live.prepare), n_decided)
 
 
 class _Watches:
@@ -188,6 +193,7 @@ def _pauses(
         answer_ns = time.perf_counter_ns() - started
         live.record(answers)
         pauses.append(_Pause(answer_ns, duration_ns(sync)))
+        live.prepare()
     return pauses[0], pauses[1]
 
 
@@ -223,5 +229,6 @@ def _ratio_rows(size: Size) -> Iterator[tuple[str, ...]]:
 
 def _durations_us(size: Size) -> dict[str, float]:
     parts, bare = msgspec.structs.asdict(size.parts), msgspec.structs.asdict(size.bare)
-    named = {**parts, "sync": size.sync.median_us, **{f"bare {name}": bare[name] for name in bare}}
+    after = {"sync": size.sync.median_us, "between bars": size.between.median_us}
+    named = {**parts, **after, **{f"bare {name}": bare[name] for name in bare}}
     return {name.removesuffix("_us").replace("_", " "): value for name, value in named.items()}

@@ -1,8 +1,8 @@
 """What do the bare runtime calls cost, without all that makes them a product?
 
 The floor under a bar close: the compiled features on windows that lie ready, each model once per
-horizon on a matrix that lies ready, and the meta-model. The models are asked by our own walk and by the
-libraries that trained them.
+horizon on a matrix that lies ready, each network once on what it has prepared, and the meta-model. The
+trees are asked by our own walk and by the libraries that trained them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from plugin.features import LOOKBACK_BARS
 from plugin.features.companion_rows import companion_row
-from plugin.features.feature_set import SEQUENCE
-from plugin.features.joined import N_COMPANIONS, ROW_NAMES, columns_of
+from plugin.features.feature_set import BASE, MULTIPLES, SEQUENCE
+from plugin.features.joined import N_COMPANIONS, N_JOINED, ROW_NAMES, columns_of
+from plugin.features.longer import longer_row
 from plugin.features.rows import row_of_newest
 from plugin.meta_model import meta_inputs
+from plugin.predictors.windowed import ROW, SAID, WindowedNetwork, state_names
 from tests.benchmarks.live import Live
 from tests.benchmarks.market import HOURLY
 from tests.benchmarks.timing import duration_ns
@@ -86,24 +87,30 @@ class Bare:
         return _medians(own_ns, library_ns)
 
     def _own_calls(self, bar: int) -> tuple[tuple[int, int, int], NDArray[np.float32]]:
-        table = np.empty((len(self._live.served), len(ROW_NAMES)), dtype=np.float32)
-        own, others = self._windows(bar, table)
+        table = np.empty((len(self._live.served), self._bundle.n_columns), dtype=np.float32)
+        own, others, longer = self._windows(bar, table)
 
         def features() -> None:
             for arguments in own:
                 row_of_newest(*arguments)
             for arguments in others:
                 companion_row(*arguments)
+            for arguments in longer:
+                longer_row(*arguments)
 
         features_ns = duration_ns(features)
         table = np.ascontiguousarray(table[np.isfinite(table).all(axis=1)])
-        said = np.empty((len(self._bundle.models), len(self._bundle.meta.horizons), len(table)))
+        n_members = len(self._bundle.manifest.member_names)
+        said = np.full((n_members, len(self._bundle.meta.horizons), len(table)), 0.5)
+        networks = [(one, self._asked(one, table)) for one in self._bundle.networks.values()]
         volatility = table[:, _VOLATILITY_COLUMN].copy()
 
         def models() -> None:
             for member, by_horizon in enumerate(self._bundle.models.values()):
                 for place, model in enumerate(by_horizon.values()):
                     said[member, place] = model.probability(table)
+            for network, asked in networks:
+                network.step.run([SAID], asked)
 
         def meta_model() -> None:
             for place, model in enumerate(self._bundle.meta.horizons.values()):
@@ -111,20 +118,31 @@ class Bare:
 
         return (features_ns, duration_ns(models), duration_ns(meta_model)), table
 
+    def _asked(
+        self, network: WindowedNetwork, table: NDArray[np.float32]
+    ) -> dict[str, NDArray[np.float32]]:
+        """The newest rows, and a state of the right shape: time does not depend on what is in it."""
+        rows = np.repeat(table[:, None, : len(SEQUENCE.names)], network.n_steps - 1, axis=1)
+        state = dict(zip(state_names(network.n_parts), network.prepare(rows), strict=True))
+        return {ROW: np.ascontiguousarray(table[:, network.columns]), **state}
+
     def _windows(
         self, bar: int, table: NDArray[np.float32]
-    ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-        """The arguments of every call of the two feature kernels."""
-        candles, newest = self._live.candles, LOOKBACK_BARS + bar
-        own, others = [], []
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """The arguments of every call of the three feature kernels."""
+        candles, newest = self._live.candles, self._live.n_history + bar
+        own, others, longer = [], [], []
         for symbol, row in zip(self._live.served, table, strict=True):
             one = candles[symbol]
             opened_ms = one.first_open_ms + newest * HOURLY.length_ms
             own.append((one.bars, newest, opened_ms, HOURLY.length_ms, row[:_N_OWN]))
-            parts = np.split(row[_N_OWN:], N_COMPANIONS)
+            parts = np.split(row[_N_OWN:N_JOINED], N_COMPANIONS)
             for name, part in zip(self._live.companions[symbol], parts, strict=True):
                 others.append((one.bars, newest, candles[name].bars, newest, part))
-        return own, others
+            parts = np.split(row[N_JOINED:], (row.size - N_JOINED) // len(BASE.names) or 1)
+            for multiple, part in zip(MULTIPLES, parts if row.size > N_JOINED else (), strict=False):
+                longer.append((one.bars, newest, opened_ms, HOURLY.length_ms, multiple, part))
+        return own, others, longer
 
     def _library_calls(self, table: NDArray[np.float32]) -> int:
         columns = {

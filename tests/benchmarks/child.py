@@ -81,6 +81,7 @@ def _live(root: str, bundle: str, n_symbols: str) -> LiveMemory:
         with live.writer:
             for batch in islice(live.batches(), n_bars):
                 live.record(live.pipeline.answer(batch))
+                live.prepare()
     return LiveMemory(_peak_mib())
 
 

@@ -15,10 +15,11 @@ from plugin.candles import ABSENT, Candles
 from plugin.clock import ReplayClock
 from plugin.decision import Serving
 from plugin.ensemble import Ensemble
-from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import N_COMPANIONS
 from plugin.live_flags import LiveFlags
+from plugin.looking_back import lookback
 from plugin.pipeline import Pipeline
+from plugin.preparing import AT_ONCE
 from plugin.registry import Registry
 from plugin.reloader import Champion, Reloader
 from plugin.shadow_log import ShadowLog
@@ -29,21 +30,22 @@ from tests.benchmarks.market import HOURLY, Market
 class Live:
     """A pipeline that serves `n_symbols` of a market and stands `n_bars` before the end of its bars.
 
-    `candles` are the bars by symbol, those of companions too: a lookback, then the `n_bars` to come.
+    `candles` are the bars by symbol, those of companions too: `n_history`, then the `n_bars` to come.
     """
 
     def __init__(
         self, bundle: Bundle, market: Market, n_symbols: int, n_bars: int, folder: Path
     ) -> None:
         n_held = max(n_symbols, N_COMPANIONS + 1)
-        candles = list(market.many(n_held, n_bars + LOOKBACK_BARS))
+        self.n_history = lookback(bundle.manifest)
+        candles = list(market.many(n_held, n_bars + self.n_history))
         self.served = tuple(one.symbol for one in candles[:n_symbols])
         reference = [one.symbol for one in candles[: 1 + N_COMPANIONS]]
         self.companions = {symbol: _companions_of(symbol, reference) for symbol in self.served}
         followed = dict.fromkeys(name for names in self.companions.values() for name in names)
         self.champion = _champion(bundle, self.companions)
         self._n_bars = n_bars
-        self._clock = ReplayClock(candles[0].first_open_ms + LOOKBACK_BARS * HOURLY.length_ms)
+        self._clock = ReplayClock(candles[0].first_open_ms + self.n_history * HOURLY.length_ms)
         self.writer = ShadowWriter(folder / "shadow", self._clock.now_ms)
         env = folder / "env"
         env.write_text("ML_STACKING_MIN_SAMPLES=1\n")
@@ -58,9 +60,16 @@ class Live:
             reloader=reloader,
             clock=self._clock,
         )
+        self.pipeline.make_room()
         self.candles = {one.symbol: one for one in candles if one.symbol in self.pipeline.buffers}
         for symbol, one in self.candles.items():
             self.pipeline.buffers[symbol].extend(one.between(0, self._clock.now_ms()))
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Let networks do what can be done before the next bars close, in steps as in the app."""
+        for first in range(0, len(self.served), AT_ONCE):
+            self.pipeline.prepare(self.served[first : first + AT_ONCE])
 
     def record(self, answers: Sequence[Answer]) -> None:
         """Write their records and wait until they are on disk."""
@@ -70,7 +79,7 @@ class Live:
 
     def batches(self) -> Iterator[list[BarClosed]]:
         """The bars that close together, hour by hour, with the clock set to their close."""
-        for column in range(LOOKBACK_BARS, LOOKBACK_BARS + self._n_bars):
+        for column in range(self.n_history, self.n_history + self._n_bars):
             stretches = self.candles.values()
             batch = [_bar(one, column) for one in stretches if not one.bars[ABSENT, column]]
             self._clock.advance_to(batch[0].received_ms)
