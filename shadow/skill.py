@@ -114,7 +114,8 @@ def pool_horizon(
         parts.append([column[known] for column in columns])
     overlap_bars = horizon_bars * max(rows.length_ms for rows in series) // step_ms
     whole = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    by_p = np.argsort(whole[1], kind="stable")
+    # Probabilities sort as their bits do, and whole numbers in two thirds of the time.
+    by_p = np.argsort(whole[1].view(np.int64), kind="stable")
     row, own, forward_return, up, past_return, bar_number = (column[by_p] for column in whole)
     return Pool(
         row=row,
