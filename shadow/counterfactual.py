@@ -182,7 +182,8 @@ def _strategy(
     points: Integers,
 ) -> Strategy:
     equity = np.concatenate([[1.0], np.cumprod(1.0 + returns)])
-    low, high = block_bootstrap(returns, _compounded, overlap_bars=1, n_resamples=_N_RESAMPLES)
+    growth = np.log1p(returns)
+    low, high = block_bootstrap(growth, _compounded, overlap_bars=1, n_resamples=_N_RESAMPLES)
     sharpe = deflated_sharpe(returns, n_trials, grid.bars_per_year)
     positions = [path.position for path in paths]
     n_steps = sum(position.size for position in positions)
@@ -203,7 +204,7 @@ def _strategy(
 
 
 def _compounded(resamples: Floats) -> Floats:
-    compounded: Floats = np.expm1(np.log1p(resamples).sum(axis=1))
+    compounded: Floats = np.expm1(resamples.sum(axis=1))
     return compounded
 
 

@@ -75,7 +75,8 @@ def cut_blocks(path: Path) -> Iterator[list[bytes]]:
     """
     held, skipping = b"", False
     for block in _blocks(path):
-        lines = (held + block).split(b"\n")
+        lines = block.split(b"\n")
+        lines[0] = held + lines[0]
         held = lines.pop()
         if skipping and lines:
             del lines[0]

@@ -92,6 +92,7 @@ def pool_horizon(
     n_waiting = n_missing = n_stored = 0
     for rows in series:
         recorded = Closes(rows.open_time_ms, rows.close)
+        has_stored = rows.known.open_time_ms.size > recorded.open_time_ms.size
         outcome = outcomes(recorded, rows.known, rows.length_ms, horizon_bars, now_ms)
         past_close = rows.known.at(rows.open_time_ms - horizon_bars * rows.length_ms)
         own = p[rows.row]
@@ -100,7 +101,8 @@ def pool_horizon(
         end_ms = rows.open_time_ms[known] + horizon_bars * rows.length_ms
         n_waiting += int(np.count_nonzero(has_p & outcome.waiting))
         n_missing += int(np.count_nonzero(has_p & outcome.missing))
-        n_stored += int(np.count_nonzero(np.isnan(recorded.at(end_ms))))
+        if has_stored:
+            n_stored += int(np.count_nonzero(np.isnan(recorded.at(end_ms))))
         columns = (
             rows.row,
             own,
@@ -112,7 +114,8 @@ def pool_horizon(
         parts.append([column[known] for column in columns])
     overlap_bars = horizon_bars * max(rows.length_ms for rows in series) // step_ms
     whole = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    by_p = np.argsort(whole[1], kind="stable")
+    # Probabilities sort as their bits do, and whole numbers in two thirds of the time.
+    by_p = np.argsort(whole[1].view(np.int64), kind="stable")
     row, own, forward_return, up, past_return, bar_number = (column[by_p] for column in whole)
     return Pool(
         row=row,
@@ -131,10 +134,11 @@ def pool_horizon(
 def measure_horizon(pool: Pool) -> HorizonFigures:
     """What the probabilities of one horizon were worth."""
     place = pool.overlap_bars, pool.bar_number
-    area = auc_interval(pool.p, pool.up, *place)
+    up = pool.up.astype(np.float64)  # once for all that follows
+    area = auc_interval(pool.p, up, *place)
     linear = ic(pool.p, pool.forward_return, *place)
     rank = rank_ic(pool.p, pool.forward_return, *place)
-    squared = brier(pool.p, pool.up)
+    squared = brier(pool.p, up)
     has_past = np.isfinite(pool.past_return)
     return HorizonFigures(
         n=pool.p.size,
@@ -155,10 +159,10 @@ def measure_horizon(pool: Pool) -> HorizonFigures:
         brier_reliability=squared.reliability,
         brier_resolution=squared.resolution,
         brier_uncertainty=squared.uncertainty,
-        up_share=float(pool.up.mean()) if pool.up.size else float("nan"),
-        reversal_rule_auc=auc(-pool.past_return[has_past], pool.up[has_past]),
+        up_share=float(up.mean()) if up.size else float("nan"),
+        reversal_rule_auc=auc(-pool.past_return[has_past], up[has_past]),
         n_reversal_rule=int(np.count_nonzero(has_past)),
-        quantiles=list(quantiles(pool.p, pool.forward_return, pool.up, *place)),
-        reliability_curve=list(reliability_curve(pool.p, pool.up, *place)),
+        quantiles=list(quantiles(pool.p, pool.forward_return, up, *place)),
+        reliability_curve=list(reliability_curve(pool.p, up, *place)),
         reason=area.reason,
     )

@@ -61,5 +61,6 @@ def _places(n: int, block_bars: int, n_resamples: int, random: np.random.Generat
     # What has to be added to the place in the resample to reach the row: the same all over a block.
     shift = random.integers(0, n, lengths.shape) - (ends - taken)
     places = np.repeat(shift.ravel(), taken.ravel()).reshape(n_resamples, n) + np.arange(n)
-    rows: Integers = places % n
-    return rows
+    # A block begins below n and is at most n long. Without the division that a remainder takes.
+    places[places >= n] -= n
+    return places

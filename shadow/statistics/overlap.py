@@ -159,7 +159,7 @@ def _n_distinct(bars: Integers) -> int:
 
 def unfit(values: Floats, bars: Integers, overlap_bars: int) -> str | None:
     """Why no standard error can be had for `values`, or None."""
-    n_broken = int((~np.isfinite(values)).sum())
+    n_broken = values.size - int(np.count_nonzero(np.isfinite(values)))
     if n_broken:
         return f"{n_broken} of {values.size} rows are not finite"
     n_bars, needed = _n_distinct(bars), MIN_BARS_PER_LAG * LAGS_PER_OVERLAP * overlap_bars
