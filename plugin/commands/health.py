@@ -83,6 +83,8 @@ def _check_bundle(settings: Settings) -> dict[str, Any]:
         name: _check_member(golden.members[:, number], answered.members[:, number])
         for number, name in enumerate(bundle.manifest.member_names)
     }
+    if bundle.manifest.regime:
+        report["members"]["regime"] = _check_member(golden.regime, answered.regime)
     faults = [
         f"{name}: {one['status']}" for name, one in report["members"].items() if one["status"] != "ok"
     ]

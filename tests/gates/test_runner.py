@@ -47,6 +47,7 @@ NAMES = [
     "calibration",
     "reliability",
     "validation_test",
+    "regime",
     "not_worse",
     "shadow_evidence",
     "against_champion",
