@@ -20,6 +20,7 @@ from gates.metrics import worst
 from gates.out_of_fold import STACK
 from plugin.canary import Golden
 from plugin.manifest import GateResult, Manifest
+from plugin.regime import QUESTIONS
 
 _Floats = NDArray[np.float64]
 _MOST_SURE = 1e-9  # beyond this, log odds go towards infinity
@@ -76,6 +77,9 @@ def _golden(golden: Golden, manifest: Manifest) -> Iterator[tuple[str, _Floats]]
         for number, member in enumerate(manifest.member_names):
             yield f"{member} at {horizon} bars, golden", golden.members[:, number, place]
         yield f"{STACK} at {horizon} bars, golden", golden.stacked[:, place]
+    if manifest.regime:
+        for question, said in zip(QUESTIONS, golden.regime.T, strict=True):
+            yield f"regime_{question}, golden", said
 
 
 def _redundant(candidate: Candidate, limits: Limits) -> GateResult:

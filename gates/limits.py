@@ -35,6 +35,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mean squared distance of what the stack says from what comes, over ten bins: about 0.07 off."""
     validation_test: float = 0.02
     """How far the AUC in the newest block may lie from that in all blocks before it, either way."""
+    regime_over_now: float = 0.0
+    """How much more often the regime classifier must be right than the present third, at the lower end
+    of the 95 % interval."""
     oof_rows: int = 20_000
     share_within_middle: float = 0.5
     """Share of out-of-fold probabilities within 0.3 to 0.7: one horizon ahead nobody is often surer."""

@@ -41,7 +41,8 @@ def _missing(manifest: Manifest) -> Iterator[str]:
             yield name
     if not _is_time(manifest.created):
         yield f"a time of creation with its zone, was {manifest.created!r}"
-    for kind in sorted({model.kind for model in manifest.members}):
+    regime = (manifest.regime,) if manifest.regime else ()
+    for kind in sorted({model.kind for model in (*manifest.members, *regime)}):
         library, major = KNOWN_MAJORS[kind]
         version = manifest.libraries.get(library, "none")
         if version.split(".")[0] != str(major):

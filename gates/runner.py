@@ -17,6 +17,7 @@ from gates.metadata import metadata
 from gates.parity import parity
 from gates.performance import performance
 from gates.real_market import real_market
+from gates.regime import regime
 from gates.seen import seen
 from gates.shadow_evidence import shadow_evidence
 from gates.stability import stability
@@ -37,6 +38,7 @@ GATES: tuple[Gate, ...] = (
     real_market,
     performance,
     validation_test,
+    regime,
     not_worse,
     shadow_evidence,
     against_champion,

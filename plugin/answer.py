@@ -8,6 +8,7 @@ from plugin.bar import BarClosed
 from plugin.buffer import Ohlcv
 from plugin.decision import Decision
 from plugin.ensemble import Prediction
+from plugin.regime import Regime
 from plugin.settings import Settings
 from shadow.record import ChallengerRecord
 
@@ -16,12 +17,12 @@ from shadow.record import ChallengerRecord
 class Asked:
     """A bundle's word on one bar. `reason` says why there is no prediction, if there is none.
 
-    `vol_rank` in [0, 1] is known where features are; `error` is what went wrong inside.
+    `regime` is known where features are; `error` is what went wrong inside.
     """
 
     prediction: Prediction | None = None
     reason: str | None = None
-    vol_rank: float | None = None
+    regime: Regime = "unknown"
     error: str | None = None
 
 

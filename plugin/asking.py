@@ -14,6 +14,7 @@ from plugin.buffer import BarBuffer
 from plugin.bundle import Bundle
 from plugin.ensemble import Ensemble, Prediction
 from plugin.features.joined import ROW_NAMES, write_joined_row
+from plugin.regime import answered_regime
 from plugin.settings import Settings
 from plugin.windows import before_newest
 
@@ -54,7 +55,8 @@ def ask(
 
 
 def _asked(prediction: Prediction, vol_rank: float) -> Asked:
-    return Asked(prediction, None if prediction.reason == "ok" else prediction.reason, vol_rank)
+    regime = answered_regime(prediction.regime_probabilities, vol_rank)
+    return Asked(prediction, None if prediction.reason == "ok" else prediction.reason, regime)
 
 
 def _rows(

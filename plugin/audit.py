@@ -19,14 +19,15 @@ from plugin.audit_bars import AuditBars, Revisions
 from plugin.bar import Timeframe
 from plugin.bundle import Bundle, load_bundle
 from plugin.clock import utc_text
-from plugin.decision import action_of, regime_of, size_and_stop
+from plugin.decision import action_of, size_and_stop
 from plugin.distance import distance
 from plugin.ensemble import Ensemble
 from plugin.errors import ShadowgateError
 from plugin.features.joined import ROW_NAMES
+from plugin.regime import Regime, answered_regime
 from plugin.windows import EarlierRows
 from shadow.reader import LogReader
-from shadow.record import BarRecord, MemberRecord
+from shadow.record import BarRecord, ChallengerRecord, MemberRecord
 
 _VOL_RANK = ROW_NAMES.index("vol_rank_24")
 _MAX_SHOWN = 100
@@ -77,6 +78,7 @@ class Said(msgspec.Struct, frozen=True):
     members: dict[str, MemberRecord]
     probabilities: Mapping[str, float | None]
     meta_p: float | None
+    regime: Mapping[str, float | None]
 
 
 def audit(
@@ -124,9 +126,14 @@ def _said(record: BarRecord, audited: Audited) -> Iterator[Said]:
     if champion is None or not record.members:
         audited.not_compared[f"no_prediction:{record.ml_reason.partition(':')[0]}"] += 1
     else:
-        yield Said(record, "champion", champion, record.members, record.probabilities, record.meta_p)
+        yield _said_by(record, "champion", champion, record)
     if told is not None and told.members:
-        yield Said(record, "challenger", told.bundle, told.members, told.probabilities, told.meta_p)
+        yield _said_by(record, "challenger", told.bundle, told)
+
+
+def _said_by(record: BarRecord, role: str, bundle: str, answer: BarRecord | ChallengerRecord) -> Said:
+    numbers = answer.members, answer.probabilities, answer.meta_p, answer.regime_probabilities
+    return Said(record, role, bundle, *numbers)
 
 
 def _load(models: Path, bundle_id: str) -> Bundle | None:
@@ -173,8 +180,13 @@ def _compare_rows(
     for said, prediction, row in zip(answers, predictions, rows, strict=True):
         stacked = prediction.stacked_by(one.status for one in said.members.values())
         pairs = list(_numbers(said, prediction.members, stacked, stacked.get(primary)))
+        pairs += [
+            (f"regime_{question}", None, p, prediction.regime_probabilities.get(question))
+            for question, p in said.regime.items()
+        ]
         pairs += _prices(said, bars)
-        pairs += _words(said, row, bundle)
+        regime = answered_regime(prediction.regime_probabilities, float(row[_VOL_RANK]))
+        pairs += _words(said, regime, bundle)
         audited.n_bars += 1
         audited.n_numbers += len(pairs)
         audited.add(
@@ -223,7 +235,7 @@ def _prices(said: Said, bars: AuditBars) -> Iterator[_Pair]:
                 yield name, None, recorded, bars.price(record, name)
 
 
-def _words(said: Said, row: NDArray[np.float32], bundle: Bundle) -> Iterator[_Pair]:
+def _words(said: Said, regime: Regime, bundle: Bundle) -> Iterator[_Pair]:
     """What was decided on the numbers, where something was."""
     record = said.record
     if said.role != "champion":
@@ -233,7 +245,6 @@ def _words(said: Said, row: NDArray[np.float32], bundle: Bundle) -> Iterator[_Pa
     p = said.probabilities.get(str(bundle.manifest.primary_horizon))
     if record.decision.action == "abstain" or p is None:
         return
-    regime = regime_of(float(row[_VOL_RANK]))
     size, stop = size_and_stop(regime)
     yield "regime", None, record.decision.regime, regime
     yield "action", None, record.decision.action, action_of(p)

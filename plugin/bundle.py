@@ -26,8 +26,8 @@ from plugin.manifest import (
     FORMAT_VERSION,
     MANIFEST_FILE,
     MANIFEST_HASH_FILE,
+    Kind,
     Manifest,
-    MemberFile,
     NetworkFiles,
     content_hash,
 )
@@ -37,6 +37,7 @@ from plugin.predictors.lightgbm_text import read_lightgbm
 from plugin.predictors.onnxrt import read_onnx
 from plugin.predictors.windowed import WindowedNetwork, read_windowed
 from plugin.predictors.xgboost_json import read_xgboost
+from plugin.regime import RegimeClassifier
 
 _MAX_FILE_BYTES = 256 * 2**20
 _Reader = Callable[[str, bytes, Sequence[str], NDArray[np.int64]], Predictor]
@@ -50,13 +51,15 @@ _READERS: Mapping[str, _Reader] = {
 @dataclass(frozen=True)
 class Bundle:
     """A bundle in memory. `models[member][horizon]` answers rows of the first `n_columns` columns of
-    `ROW_NAMES`, `networks` windows of them at all horizons."""
+    `ROW_NAMES`, `networks` windows of them at all horizons. `regime` is None in a bundle without a
+    classifier."""
 
     manifest: Manifest
     models: Mapping[str, Mapping[int, Predictor]]
     networks: Mapping[str, WindowedNetwork]
     meta: MetaModel
     golden: bytes
+    regime: RegimeClassifier | None = None
 
     @property
     def bundle_id(self) -> str:
@@ -90,12 +93,14 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleRefused(manifest.meta_file, "a meta-model over the members", error) from error
     models: dict[str, dict[int, Predictor]] = {name: {} for name in manifest.row_member_names}
     for model in manifest.members:
-        models[model.member][model.horizon] = _read_model(model, files)
+        read = _read_model(model.kind, model.feature_set, model.file, files)
+        models[model.member][model.horizon] = read
     networks = {
         network.member: _read_network(network, len(manifest.horizons), files)
         for network in manifest.networks
     }
-    return Bundle(manifest, models, networks, meta, files[manifest.golden_file])
+    regime = _read_regime(manifest, files)
+    return Bundle(manifest, models, networks, meta, files[manifest.golden_file], regime)
 
 
 def verify_bundle(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
@@ -177,7 +182,8 @@ def _check_members(manifest: Manifest) -> None:
         raise BundleRefused(MANIFEST_FILE, "each member under a name of its own", manifest.member_names)
     others = [manifest.meta_file, manifest.golden_file, manifest.evidence_file]
     graphs = [file for one in manifest.networks for file in (one.history_file, one.step_file)]
-    used = [*(model.file for model in manifest.members), *graphs, *others]
+    of_regime = manifest.regime.files if manifest.regime else ()
+    used = [*(model.file for model in manifest.members), *graphs, *of_regime, *others]
     if sorted(used) != sorted(manifest.files):
         raise BundleRefused(MANIFEST_FILE, "every file used once", sorted(used))
     if manifest.primary_horizon not in horizons:
@@ -204,10 +210,19 @@ def _open_carefully(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def _read_model(model: MemberFile, files: Mapping[str, bytes]) -> Predictor:
-    names = FEATURE_SETS[model.feature_set].names
-    columns = columns_of(model.feature_set)
-    return _READERS[model.kind](model.file, files[model.file], names, columns)
+def _read_model(kind: Kind, feature_set: str, file: str, files: Mapping[str, bytes]) -> Predictor:
+    names, columns = FEATURE_SETS[feature_set].names, columns_of(feature_set)
+    return _READERS[kind](file, files[file], names, columns)
+
+
+def _read_regime(manifest: Manifest, files: Mapping[str, bytes]) -> RegimeClassifier | None:
+    regime = manifest.regime
+    if regime is None:
+        return None
+    mid_or_high, high = (
+        _read_model(regime.kind, regime.feature_set, file, files) for file in regime.files
+    )
+    return RegimeClassifier((mid_or_high, high))
 
 
 def _read_network(

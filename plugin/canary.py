@@ -33,6 +33,7 @@ from plugin.errors import NOT_JSON, BundleRefused, ShadowgateError
 from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import N_COMPANIONS, ROW_NAMES, lookback_of, write_joined_row
 from plugin.manifest import Manifest
+from plugin.regime import QUESTIONS
 from plugin.windows import Stretch
 
 TOLERANCE = 1e-6
@@ -47,7 +48,8 @@ _MEMORY_BYTES = 4 * 2**30  # of address space, of which numba's compiler reserve
 @dataclass(frozen=True)
 class Golden:
     """`bars` (cases, 1 + companions, 6, n), `open_time_ms` (cases,) of the newest bar, and answers:
-    `rows` (cases, columns), `members` (cases, members, horizons), `stacked` (cases, horizons).
+    `rows` (cases, columns), `members` (cases, members, horizons), `stacked` (cases, horizons), `regime`
+    (cases, questions), of none in a bundle without a classifier.
 
     n is as many bars as the bundle looks back at (`plugin.looking_back`).
     """
@@ -57,6 +59,7 @@ class Golden:
     rows: NDArray[np.float32]
     members: NDArray[np.float64]
     stacked: NDArray[np.float64]
+    regime: NDArray[np.float64]
 
     @classmethod
     def decode(cls, content: bytes) -> Golden:
@@ -83,9 +86,9 @@ class Golden:
 class CanaryReport(msgspec.Struct, frozen=True):
     """The largest difference between golden and repeated answers; `refusal` is None if all is well.
 
-    `differs_most` is the member, `stack` or `features` where it was found, `differs_at` the horizon in
-    bars. `row_microseconds` is the median time that one row takes the ensemble, `memory_bytes` what the
-    process grew by when it loaded the bundle.
+    `differs_most` is the member, `stack`, `features` or question of the regime where it was found,
+    `differs_at` the horizon in bars. `row_microseconds` is the median time that one row takes the
+    ensemble, `memory_bytes` what the process grew by when it loaded the bundle.
     """
 
     bundle_id: str
@@ -115,7 +118,8 @@ def answer_golden(bundle: Bundle, bars: NDArray[np.float64], open_time_ms: NDArr
             raise BundleRefused(bundle.manifest.golden_file, "an answer of every member", said.reason)
     members = [[[*m.horizons.values()] for m in said.members.values()] for said in predictions]
     stacked = [[*said.probabilities.values()] for said in predictions]
-    return Golden(bars, open_time_ms, table, np.array(members), np.array(stacked))
+    regime = [[*said.regime_probabilities.values()] for said in predictions]
+    return Golden(bars, open_time_ms, table, np.array(members), np.array(stacked), np.array(regime))
 
 
 def earlier_rows(
@@ -130,21 +134,23 @@ def earlier_rows(
 
 
 def largest_difference(golden: Golden, answered: Golden) -> float:
-    """Over rows, members and meta-model; infinity where shapes differ or a number is not finite."""
+    """Over rows, members, meta-model and regime; infinity where shapes differ or a number is not
+    finite."""
     largest = 0.0
-    for name in ("rows", "members", "stacked"):
+    for name in ("rows", "members", "stacked", "regime"):
         expected, was = getattr(golden, name), getattr(answered, name)
         if expected.shape != was.shape:
             return float("inf")
         difference = np.abs(expected.astype(np.float64) - was)
         if not np.isfinite(difference).all():
             return float("inf")
-        largest = max(largest, float(difference.max()))
+        largest = max(largest, float(difference.max(initial=0.0)))
     return largest
 
 
 def differs_most(golden: Golden, answered: Golden, manifest: Manifest) -> tuple[str, int | None]:
-    """Where the largest difference is: a member or `stack` and the horizon, or `features` and None."""
+    """Where the largest difference is: a member, `stack` or a question of the regime, and the horizon,
+    or `features` and None."""
     found: dict[tuple[str, int | None], float] = {}
     found["features", None] = _largest(golden.rows, answered.rows)
     for place, horizon in enumerate(manifest.horizons):
@@ -152,6 +158,10 @@ def differs_most(golden: Golden, answered: Golden, manifest: Manifest) -> tuple[
             of_member = golden.members[:, number, place], answered.members[:, number, place]
             found[member, horizon] = _largest(*of_member)
         found["stack", horizon] = _largest(golden.stacked[:, place], answered.stacked[:, place])
+    if manifest.regime:
+        for number, question in enumerate(QUESTIONS):
+            of_question = golden.regime[:, number], answered.regime[:, number]
+            found[f"regime_{question}", manifest.regime.horizon] = _largest(*of_question)
     return max(found, key=found.__getitem__)
 
 

@@ -73,5 +73,6 @@ def _record(bundle_id: str, asked: Asked, took_us: float) -> ChallengerRecord:
         members=prediction.members if prediction else {},
         meta_p=prediction.meta_p if prediction else None,
         probabilities=prediction.probabilities if prediction else {},
+        regime_probabilities=prediction.regime_probabilities if prediction else {},
         us=took_us,
     )

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from plugin.bar import BarClosed, Timeframe
+from plugin.regime import Regime
 from plugin.settings import Settings
 from shadow.record import Action, Mode
 
@@ -20,7 +21,6 @@ EDGE = 0.02
 SHADOW_EVIDENCE = "shadow_evidence"
 """The gate that `ML_REQUIRE_SHADOW_PASS=0` lets pass unproven; no other can be waived."""
 
-Regime = Literal["low", "mid", "high", "unknown"]
 _SIZE_AND_STOP: dict[Regime, tuple[float, float]] = {
     "low": (1.0, 1.5),
     "mid": (1.0, 2.0),
@@ -75,17 +75,16 @@ def decide(
     *,
     probabilities: Mapping[str, float | None] | None,
     abstain_reason: str | None,
-    vol_rank: float | None,
+    regime: Regime,
     latency_us: float,
 ) -> Decision:
     """The decision for `bar`, valid until one bar after its close.
 
     `probabilities` maps a horizon to the probability of "up"; `abstain_reason` says why there is no
-    prediction, and is None where there is one; `vol_rank` in [0, 1] is the rank of the present
-    volatility among the past ones. In shadow the action is the one that would be taken live.
+    prediction, and is None where there is one. In shadow the action is the one that would be taken
+    live.
     """
     mode, barrier = permission(flags, serving)
-    regime = regime_of(vol_rank)
     stated = probabilities or {}
     sound = {horizon: p for horizon, p in stated.items() if p is not None and 0.0 <= p <= 1.0}
     action: Action = "abstain"
@@ -163,15 +162,6 @@ def permission(flags: Settings, serving: Serving | None) -> tuple[Mode, str]:
     if serving.verdict != "none" and not flags.enable_stacking:
         return "shadow", "stacking_off"
     return ("live", "ok") if gate is None else ("shadow", f"gate_{gate}")
-
-
-def regime_of(vol_rank: float | None) -> Regime:
-    """The third that a rank of volatility in [0, 1] lies in; `unknown` for anything else."""
-    if vol_rank is None or not 0.0 <= vol_rank <= 1.0:
-        return "unknown"
-    if vol_rank < 1 / 3:
-        return "low"
-    return "mid" if vol_rank < 2 / 3 else "high"
 
 
 def size_and_stop(regime: Regime) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from plugin.bundle import Bundle
 from plugin.features.joined import ROW_NAMES
 from plugin.meta_model import HorizonModel, meta_inputs
 from plugin.prepared import Prepared
+from plugin.regime import QUESTIONS
 from plugin.windows import EarlierRows
 from shadow.record import MemberRecord, MemberStatus
 
@@ -46,7 +47,8 @@ class Prediction(msgspec.Struct, frozen=True):
     `said` holds probabilities by member and horizon. `probabilities` maps a horizon, as text, to the
     probability of "up", and `meta_p` is the one at the primary horizon; they are empty and None unless
     `reason` is `ok`. `without_networks` is what the meta-model without networks says, whoever answered;
-    it is empty in a bundle without networks.
+    it is empty in a bundle without networks. `regime_probabilities` are by question of the regime
+    classifier, finite or not; empty in a bundle without one.
     """
 
     asking: Asking
@@ -56,6 +58,7 @@ class Prediction(msgspec.Struct, frozen=True):
     meta_p: float | None
     reason: str
     without_networks: dict[str, float]
+    regime_probabilities: dict[str, float]
 
     @property
     def members(self) -> dict[str, MemberRecord]:
@@ -123,9 +126,18 @@ class Ensemble:
             has_window.T.tolist(),
             stacked.tolist(),
             without.tolist(),
+            self._regimes(rows),
             strict=True,
         )
         return [self._prediction(asking, *one) for one in by_symbol]
+
+    def _regimes(self, rows: NDArray[np.float32]) -> list[dict[str, float]]:
+        """What the regime classifier says of each row; nothing where there is none."""
+        classifier = self.bundle.regime
+        if classifier is None:
+            return [{} for _ in rows]
+        said = classifier.probabilities(rows).tolist()
+        return [dict(zip(QUESTIONS, one, strict=True)) for one in said]
 
     def _stack(
         self,
@@ -175,6 +187,7 @@ class Ensemble:
         has_window: list[bool],
         stacked: list[float],
         without: list[float],
+        regime: dict[str, float],
     ) -> Prediction:
         statuses = self._statuses(symbol, now, sound, has_window)
         by_horizon = dict(zip(self._horizons, without, strict=True)) if without else {}
@@ -184,10 +197,10 @@ class Ensemble:
             unwell = next(number for number, status in enumerate(statuses) if status != "ok")
             if unwell < self._n_row_members:
                 reason = f"member_{statuses[unwell]}:{asking.members[unwell]}"
-                return Prediction(asking, said, statuses, {}, None, reason, by_horizon)
+                return Prediction(asking, said, statuses, {}, None, reason, by_horizon, regime)
             answer = by_horizon
         meta_p = answer[self._horizons[self._primary]]
-        return Prediction(asking, said, statuses, answer, meta_p, "ok", by_horizon)
+        return Prediction(asking, said, statuses, answer, meta_p, "ok", by_horizon, regime)
 
     def _statuses(
         self, symbol: str, now: list[float], sound: list[bool], has_window: list[bool]

@@ -80,6 +80,17 @@ class NetworkFiles(_Part, frozen=True):
     step_file: str
 
 
+class RegimeFiles(_Part, frozen=True):
+    """The classifier of the volatility of the next `horizon` bars: a model for each of
+    `plugin.regime.QUESTIONS`, and `figures`, how good they are out of fold."""
+
+    kind: Kind
+    feature_set: str
+    horizon: int
+    files: tuple[str, str]
+    figures: dict[str, Any]
+
+
 class FeatureSetEntry(_Part, frozen=True):
     """The features that a member was trained on, in order."""
 
@@ -123,6 +134,7 @@ class Manifest(_Part, frozen=True):
     oof_rows: int
     gate_report: GateReport | None
     networks: tuple[NetworkFiles, ...] = ()
+    regime: RegimeFiles | None = None
 
     @property
     def member_names(self) -> tuple[str, ...]:
@@ -132,7 +144,8 @@ class Manifest(_Part, frozen=True):
     @property
     def used_feature_sets(self) -> set[str]:
         of_rows = {model.feature_set for model in self.members}
-        return of_rows | {network.feature_set for network in self.networks}
+        of_regime = {self.regime.feature_set} if self.regime else set()
+        return of_rows | {network.feature_set for network in self.networks} | of_regime
 
     @property
     def row_member_names(self) -> tuple[str, ...]:

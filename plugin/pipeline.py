@@ -243,7 +243,7 @@ class Pipeline:
             champion.serving if champion else None,
             probabilities=asked.prediction.probabilities if asked.prediction else None,
             abstain_reason=asked.reason or ("timeout" if too_late else None),
-            vol_rank=asked.vol_rank,
+            regime=asked.regime,
             latency_us=latency_us,
         )
 

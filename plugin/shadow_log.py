@@ -71,6 +71,7 @@ def bar_record(answer: Answer, flags: dict[str, str]) -> BarRecord:
             regime=decision.regime,
             reason=decision.reason,
         ),
+        regime_probabilities=prediction.regime_probabilities if prediction else {},
         host_signal=bar.host_signal,
         champion=decision.bundle_id,
         challenger=answer.challenger,

@@ -64,6 +64,7 @@ class ChallengerRecord(msgspec.Struct, frozen=True, kw_only=True):
     members: dict[str, MemberRecord]
     meta_p: float | None
     probabilities: Mapping[str, float | None]
+    regime_probabilities: Mapping[str, float | None] = {}
     us: float
 
 
@@ -79,8 +80,9 @@ class BarRecord(ShadowRecord, frozen=True, kw_only=True, tag="bar"):
     """One answered bar: one line per symbol, timeframe and bar.
 
     `probabilities` maps a horizon in bars, as text, to the probability of "up"; `meta_p` is the one at
-    the primary horizon. `ml_reason` says why stacking was not active, and is `ok` where it was. `high`
-    and `low` are None in records of before they were kept.
+    the primary horizon. `ml_reason` says why stacking was not active, and is `ok` where it was.
+    `regime_probabilities` is what the regime classifier said, by question: empty where the bundle has
+    none. `high` and `low` are None in records of before they were kept.
     """
 
     symbol: str
@@ -96,6 +98,7 @@ class BarRecord(ShadowRecord, frozen=True, kw_only=True, tag="bar"):
     members: dict[str, MemberRecord]
     meta_p: float | None
     probabilities: Mapping[str, float | None]
+    regime_probabilities: Mapping[str, float | None] = {}
     decision: DecisionRecord
     host_signal: str | None
     champion: str | None

@@ -35,6 +35,7 @@ from plugin.manifest import (
     Manifest,
     MemberFile,
     NetworkFiles,
+    RegimeFiles,
     SymbolBars,
     content_hash,
     encode_manifest,
@@ -42,6 +43,7 @@ from plugin.manifest import (
 from plugin.meta_model import HorizonModel, MetaModel, meta_inputs
 from training.dataset import Dataset
 from training.models.base import Member, Model
+from training.regime import CLASSIFIERS, HORIZON_BARS, LearntRegime
 from training.settings import TrainingSettings, companions_of, library_versions
 
 if TYPE_CHECKING:  # torch takes seconds to import, and trees alone go without it
@@ -71,6 +73,7 @@ class Trained:
     oof_rows: int
     adds: dict[str, Any] = field(default_factory=dict)
     networks: ServingNetworks | None = None
+    regime: LearntRegime | None = None
     meta_without_networks: Mapping[int, HorizonModel] = field(default_factory=dict)
 
     @property
@@ -85,6 +88,8 @@ def draft_bundle(models_folder: Path, trained: Trained, created: str) -> Path:
     files, member_files = _model_files(trained)
     graphs, networks = trained.networks.files() if trained.networks else ({}, ())
     files |= graphs
+    regime_files, regime = _regime_files(trained.regime)
+    files |= regime_files
     meta = MetaModel(
         trained.member_names,
         *(
@@ -95,7 +100,7 @@ def draft_bundle(models_folder: Path, trained: Trained, created: str) -> Path:
     files[_META_FILE] = msgspec.json.format(msgspec.json.encode(meta), indent=1)
     files[_GOLDEN_FILE] = golden_cases(trained).encode()
     files[_EVIDENCE_FILE] = trained.evidence.encode()
-    manifest = _manifest(trained, files, member_files, networks, created)
+    manifest = _manifest(trained, files, member_files, networks, regime, created)
 
     drafts = models_folder / "drafts"
     shutil.rmtree(drafts, ignore_errors=True)
@@ -147,6 +152,22 @@ def _model_files(trained: Trained) -> tuple[dict[str, bytes], list[MemberFile]]:
     return files, entries
 
 
+def _regime_files(regime: LearntRegime | None) -> tuple[dict[str, bytes], RegimeFiles | None]:
+    if regime is None:
+        return {}, None
+    names = [f"{member.name}{_SUFFIX[member.kind]}" for member in CLASSIFIERS]
+    files = {name: model.content() for name, model in zip(names, regime.models, strict=True)}
+    mid_or_high, high = names
+    entry = RegimeFiles(
+        kind=CLASSIFIERS[0].kind,
+        feature_set=CLASSIFIERS[0].feature_set,
+        horizon=HORIZON_BARS,
+        files=(mid_or_high, high),
+        figures=regime.figures,
+    )
+    return files, entry
+
+
 def golden_cases(trained: Trained) -> Golden:
     """Stretches of real bars, spread over the rows, with what training's own code says of them.
 
@@ -189,8 +210,21 @@ def golden_cases(trained: Trained) -> Golden:
         for place, horizon in enumerate(horizons)
     ]
     return Golden(
-        np.stack(windows), open_time_ms, rows, said.transpose(2, 0, 1), np.stack(stacked, axis=1)
+        np.stack(windows),
+        open_time_ms,
+        rows,
+        said.transpose(2, 0, 1),
+        np.stack(stacked, axis=1),
+        _golden_regime(trained.regime, rows),
     )
+
+
+def _golden_regime(regime: LearntRegime | None, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(cases, questions), of which there are none without a classifier."""
+    if regime is None:
+        return np.empty((len(rows), 0))
+    own = np.ascontiguousarray(rows[:, columns_of(CLASSIFIERS[0].feature_set)])
+    return np.stack([model.predict(own) for model in regime.models], axis=1)
 
 
 def _window(candles: Candles, newest_open_ms: int, n_bars: int) -> NDArray[np.float64]:
@@ -205,10 +239,12 @@ def _manifest(
     files: Mapping[str, bytes],
     members: Sequence[MemberFile],
     networks: Sequence[NetworkFiles],
+    regime: RegimeFiles | None,
     created: str,
 ) -> Manifest:
     settings = trained.settings
-    used = {one.feature_set for one in members} | {one.feature_set for one in networks}
+    of_regime = {regime.feature_set} if regime else set()
+    used = {one.feature_set for one in members} | {one.feature_set for one in networks} | of_regime
     sets = {name: FEATURE_SETS[name] for name in sorted(used)}
     draft = Manifest(
         format_version=FORMAT_VERSION,
@@ -229,6 +265,7 @@ def _manifest(
         },
         members=tuple(members),
         networks=tuple(networks),
+        regime=regime,
         meta_file=_META_FILE,
         golden_file=_GOLDEN_FILE,
         evidence_file=_EVIDENCE_FILE,

@@ -43,3 +43,31 @@ def label_direction(candles: Candles, horizon: int) -> Labels:
         forward_return=forward_return,
         label_end_ms=candles.open_time_ms + (horizon + 1) * candles.timeframe.length_ms,
     )
+
+
+def label_regime(
+    vol_rank: NDArray[np.float32],
+    symbol: NDArray[np.int64],
+    known_from_ms: NDArray[np.int64],
+    ahead_ms: int,
+) -> NDArray[np.float64]:
+    """The third (0 to 2) that the volatility of each row's symbol ranks in `ahead_ms` later, (n,).
+
+    `vol_rank` in [0, 1] is what each row says of the bars behind it. Rows are in time order. NaN where
+    the symbol has no row at exactly that time.
+    """
+    later = np.full(vol_rank.size, np.nan)
+    for number in np.unique(symbol):
+        own = np.flatnonzero(symbol == number)
+        known = known_from_ms[own]
+        at = np.minimum(np.searchsorted(known, known + ahead_ms), own.size - 1)
+        there = known[at] == known + ahead_ms
+        later[own[there]] = vol_rank[own[at[there]]]
+    return thirds(later)
+
+
+def thirds(vol_rank: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The number of the third that each rank lies in, as `plugin.regime.regime_of` draws them; NaN for
+    NaN."""
+    numbers = (vol_rank >= 1 / 3).astype(np.float64) + (vol_rank >= 2 / 3)
+    return np.where(np.isnan(vol_rank), np.nan, numbers)

@@ -18,6 +18,7 @@ from training.dataset import Dataset
 from training.material import Folds
 from training.models.base import Model
 from training.oof import OutOfFold, Step, bin_members, fit_final, out_of_fold, predict_seen, unheard
+from training.regime import LearntRegime, learn_regime
 from training.run_record import Minutes
 from training.settings import TrainingSettings
 
@@ -29,12 +30,13 @@ if TYPE_CHECKING:  # torch takes seconds to import, and trees alone go without i
 class Learnt:
     """By horizon: what all members say out of fold, the row members' models that will serve, and what
     all of those that will serve say of the out-of-fold rows, (members, rows). `networks` will serve,
-    too, at all horizons; None where the training has none."""
+    too, at all horizons; None where the training has none. So will `regime`."""
 
     oof: Mapping[int, OutOfFold]
     models: Mapping[int, Mapping[str, Model]]
     seen: Mapping[int, NDArray[np.float64]]
     networks: ServingNetworks | None
+    regime: LearntRegime
 
 
 def open_networks(settings: TrainingSettings, dataset: Dataset) -> Networks | None:
@@ -79,9 +81,10 @@ def learn(
             models[horizon] = fit_final(members, binned, dataset, horizon, seed, pool, step, keep)
             seen[horizon] = predict_seen(members, models[horizon], dataset, said)
             oof[horizon] = said
+        regime = learn_regime(settings, dataset, folds[longest], pool, keep, step)
         minutes.took("models")
         if networks is None:
-            return Learnt(oof, models, seen, None)
+            return Learnt(oof, models, seen, None, regime)
         said_by_networks = networks.out_of_fold(folds[longest], binned, pool, step, kept, word)
         serving = networks.fit_final(binned, pool, step, kept, word)
         minutes.took("networks")
@@ -90,4 +93,4 @@ def learn(
     for horizon, of_networks in zip(oof, networks.seen(serving, fold), strict=True):
         oof[horizon] = oof[horizon].and_networks(names, said_by_networks[horizon])
         seen[horizon] = np.vstack([seen[horizon], of_networks])
-    return Learnt(oof, models, seen, serving)
+    return Learnt(oof, models, seen, serving, regime)

@@ -16,6 +16,7 @@ from gates.out_of_fold import STACK
 from gates.rendering import show_report
 from plugin.candles import SIMULATED_VENUE
 from training.evaluate import NAIVE, REVERSAL
+from training.regime import CLASSIFIER, HORIZON_BARS, SOURCES
 from training.retrain import Outcome
 
 _N_IMPORTANT = 10
@@ -45,6 +46,7 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
         console.print(_years(symbol, primary, metrics[primary]["years"][symbol], compared))
     console.print(_folds(primary, metrics[primary]["folds"], compared))
     console.print(_adds(primary, outcome.record["adds"]))
+    console.print(_regime(outcome.record["regime"]))
     _show_importances(console, primary, outcome.record["importances"][primary])
     console.print()
     show_report(console, outcome.report)
@@ -107,6 +109,27 @@ def _adds(horizon: str, adds: Mapping[str, Any]) -> Table:
             interval = f"{pair['low']:+.4f} to {pair['high']:+.4f}" if known else ""
             twice = "yes" if who in adds["redundant"][symbol] else ""
             table.add_row(symbol, who, f"{pair['adds']:+.4f}", interval, twice)
+    return table
+
+
+def _regime(figures: Mapping[str, Any]) -> Table:
+    """How often each rule names the third that the volatility will rank in."""
+    title = f"Volatility of the next {HORIZON_BARS} bars: low, mid or high"
+    table = _table(title, "", "", "accuracy", "balanced", "RPS", "over now, 95 %")
+    for symbol, of_symbol in figures["symbols"].items():
+        for name in SOURCES:
+            one, over = of_symbol[name], figures["over_now"][symbol]
+            is_own = name == CLASSIFIER
+            known = is_own and not math.isnan(over["low"])
+            table.add_row(
+                symbol,
+                name,
+                f"{one['accuracy']:.1%}",
+                f"{one['balanced_accuracy']:.1%}",
+                f"{one['rps']:.4f}",
+                f"{over['low']:+.1%} to {over['high']:+.1%}" if known else "",
+                style="bold" if is_own else "dim",
+            )
     return table
 
 

@@ -31,6 +31,7 @@ from training.learning import Learnt, learn, open_networks
 from training.material import Folds, read_candles, rows_and_labels, split_rows
 from training.models.base import Described
 from training.oof import OutOfFold, Step, unheard
+from training.regime import CLASSIFIERS
 from training.run_record import Minutes, Walk, write_run_record
 from training.settings import BLOCKS_PER_FIT, TrainingSettings
 from training.stacking import fit_meta, stack_out_of_fold
@@ -48,7 +49,8 @@ class Outcome:
 
 def n_steps(settings: TrainingSettings) -> int:
     """How often `retrain` calls its `step`."""
-    n_models = len(settings.horizons) * len(settings.row_members) * (settings.n_folds + 1)
+    n_asked = len(settings.horizons) * len(settings.row_members) + len(CLASSIFIERS)
+    n_models = n_asked * (settings.n_folds + 1)
     n_fits = -(-settings.n_folds // BLOCKS_PER_FIT) + 1
     return n_models + len(settings.networks) * n_fits + 1
 
@@ -80,7 +82,8 @@ def retrain(
         folds = split_rows(settings, dataset)
         minutes.took("features")
         members = settings.row_members
-        described: list[Described] = [*members, *(networks.members if networks else ())]
+        networked = networks.members if networks else ()
+        described: list[Described] = [*members, *CLASSIFIERS, *networked]
         with open_checkpoint(
             models_dir, training_key(settings, candles, described), resume=resume
         ) as kept:
@@ -95,6 +98,7 @@ def retrain(
                 members=members,
                 models=learnt.models,
                 networks=learnt.networks,
+                regime=learnt.regime,
                 meta=meta,
                 meta_without_networks=without,
                 metrics=metrics,

@@ -78,6 +78,7 @@ def write_run_record(
         },
         "adds": trained.adds,
         "networks": serving.learning() if serving else {},
+        "regime": trained.regime.figures if trained.regime else {},
         "tuning": _tuning(trained.settings.tuning),
         "importances": {
             str(horizon): {

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from plugin.bar import Timeframe
 from plugin.bundle import verify_bundle
 from plugin.candle_store import CandleStore
-from plugin.decision import regime_of
 from plugin.errors import ShadowgateError
 from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import ROW_NAMES
 from plugin.manifest import Manifest
+from plugin.regime import regime_of
 from plugin.registry import Registry
 from shadow.drift import DriftLimits, Reference, limits_of, reference_of
 from shadow.drift_file import FeatureDrift

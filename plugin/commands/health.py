@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_bundle(settings: Settings) -> dict[str, Any]:
     registry = Registry(settings.models_dir)
-    report: dict[str, Any] = {"bundle": None, "verdict": "none", "missing_gates": [], "members": {}}
+    report: dict[str, Any] = {"bundle": None, "verdict": "none", "missing_gates": []}
+    report |= {"members": {}, "regime": None}
     try:
         pointer = registry.champion()
         if pointer is None:
@@ -83,14 +84,19 @@ def _check_bundle(settings: Settings) -> dict[str, Any]:
         name: _check_member(golden.members[:, number], answered.members[:, number])
         for number, name in enumerate(bundle.manifest.member_names)
     }
-    faults = [
-        f"{name}: {one['status']}" for name, one in report["members"].items() if one["status"] != "ok"
-    ]
+    if bundle.manifest.regime:
+        report["regime"] = _check_member(golden.regime, answered.regime)
+    asked = {**report["members"], **_of_regime(report)}
+    faults = [f"{name}: {one['status']}" for name, one in asked.items() if one["status"] != "ok"]
     return {**report, "faults": faults}
 
 
+def _of_regime(report: dict[str, Any]) -> dict[str, Any]:
+    return {"regime": report["regime"]} if report["regime"] else {}
+
+
 def _check_member(expected: np.ndarray[Any, Any], said: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Both are (cases, horizons)."""
+    """Both are (cases, horizons), or (cases, questions) of the regime."""
     difference = float(np.abs(expected - said).max())
     if not np.isfinite(said).all():
         status = "nan"
@@ -127,7 +133,7 @@ def _show(report: dict[str, Any]) -> None:
         console.print("SIMULATED market: it learnt on no real prices", style="bold yellow")
     if report["members"]:
         table = Table("member", "status", "lowest p", "highest p", "from training")
-        for name, one in report["members"].items():
+        for name, one in {**report["members"], **_of_regime(report)}.items():
             table.add_row(
                 name,
                 one["status"],

@@ -167,4 +167,8 @@ def _recompute(case: _Case, models_dir: Path) -> _Found:
     for horizon, before in case.prediction.probabilities.items():
         now = stacked.get(horizon, math.nan)
         pairs.append(_Found(distance(before, now), "stack", horizon, before, now))
+    for question, before in case.prediction.regime_probabilities.items():
+        now = again.regime_probabilities.get(question, math.nan)
+        size = distance(None if math.isnan(before) else before, now)
+        pairs.append(_Found(size, f"regime_{question}", "", before, now))
     return max(pairs, key=lambda one: one.size)

@@ -62,7 +62,7 @@ def test_one_changed_byte_in_any_file_is_refused_with_its_name(bundle: Path) -> 
             assert name in str(refusal_of(bundle)), position
             (bundle / name).write_bytes(original)
         n_files += 1
-    assert n_files == 14
+    assert n_files == 16
     load_bundle(bundle)
 
 
@@ -182,13 +182,13 @@ def test_a_bundle_under_another_name_is_refused(bundle: Path) -> None:
 
 
 def test_a_newer_format_is_refused_whatever_else_it_holds(bundle: Path) -> None:
-    seal_text(bundle, b'{"format_version": 4, "news": {}}')
-    assert "manifest.json: expected format version 3, was 4" in str(refusal_of(bundle))
+    seal_text(bundle, b'{"format_version": 5, "news": {}}')
+    assert "manifest.json: expected format version 4, was 5" in str(refusal_of(bundle))
 
 
 def test_an_older_format_is_refused(bundle: Path) -> None:
     rewrite_manifest(bundle, lambda parts: parts.update(format_version=1))
-    assert "manifest.json: expected format version 3, was 1" in str(refusal_of(bundle))
+    assert "manifest.json: expected format version 4, was 1" in str(refusal_of(bundle))
 
 
 @pytest.mark.parametrize(

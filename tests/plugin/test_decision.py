@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin.decision import EDGE, SHADOW_EVIDENCE, Decision, Serving, decide, permission, regime_of
+from plugin.decision import EDGE, SHADOW_EVIDENCE, Decision, Serving, decide, permission
 from plugin.settings import Settings
 from tests.support.bars import HOURLY, bar_at, open_ms
 
@@ -35,7 +35,7 @@ def decided(flags: Settings = STACKING, bundle: Serving | None = LIVE, **changed
     given = {
         "probabilities": {"5": 0.6, "12": 0.5},
         "abstain_reason": None,
-        "vol_rank": 0.5,
+        "regime": "mid",
         "latency_us": 9.0,
     }
     return decide(bar_at(3), HOURLY, flags, bundle, **(given | changed))
@@ -128,7 +128,7 @@ def test_without_a_probability_at_the_primary_horizon_nothing_is_done(stated):
 
 def test_a_reason_not_to_predict_goes_before_everything_but_the_switch():
     assert decided(abstain_reason="gap").reason == "gap"
-    assert decided(Settings(), abstain_reason="gap", vol_rank=None).reason == "gap"
+    assert decided(Settings(), abstain_reason="gap", regime="unknown").reason == "gap"
     assert decided(abstain_reason="gap").action == "abstain"
     assert decided(Settings(enabled=False), abstain_reason="gap").reason == "disabled"
     assert decided(STACKING, None, abstain_reason="gap").reason == "no_bundle"
@@ -143,25 +143,17 @@ def test_what_may_not_answer_abstains_whatever_it_predicts(bundle, flags):
 
 
 @pytest.mark.parametrize(
-    ("vol_rank", "regime", "size_multiplier", "stop_atr"),
-    [
-        (0.0, "low", 1.0, 1.5),
-        (math.nextafter(1 / 3, 0), "low", 1.0, 1.5),
-        (1 / 3, "mid", 1.0, 2.0),
-        (math.nextafter(2 / 3, 0), "mid", 1.0, 2.0),
-        (2 / 3, "high", 0.5, 3.0),
-        (1.0, "high", 0.5, 3.0),
-    ],
+    ("regime", "size_multiplier", "stop_atr"),
+    [("low", 1.0, 1.5), ("mid", 1.0, 2.0), ("high", 0.5, 3.0)],
 )
-def test_size_and_stop_follow_the_regime(vol_rank, regime, size_multiplier, stop_atr):
-    decision = decided(vol_rank=vol_rank)
-    assert decision.regime == regime_of(vol_rank) == regime
+def test_size_and_stop_follow_the_regime(regime, size_multiplier, stop_atr):
+    decision = decided(regime=regime)
+    assert decision.regime == regime
     assert (decision.size_multiplier, decision.stop_atr) == (size_multiplier, stop_atr)
 
 
-@pytest.mark.parametrize("vol_rank", [None, NAN, INFINITY, -0.1, 1.1])
-def test_an_unknown_regime_abstains(vol_rank):
-    decision = decided(vol_rank=vol_rank)
+def test_an_unknown_regime_abstains():
+    decision = decided(regime="unknown")
     assert (decision.action, decision.reason, decision.regime) == (
         "abstain",
         "unknown_regime",
@@ -186,7 +178,7 @@ ANY_INPUT = {
     "bundle": ANY_SERVING,
     "probabilities": st.none() | st.dictionaries(st.sampled_from(["5", "12", "24"]), ANY_P),
     "abstain_reason": st.none() | st.sampled_from(["gap", "warming_up"]),
-    "vol_rank": ANY_P,
+    "regime": st.sampled_from(["low", "mid", "high", "unknown"]),
 }
 
 
@@ -234,8 +226,8 @@ def test_every_reason_stands_in_the_documentation(**given):
 
 
 def test_the_documented_numbers_are_those_of_the_code():
-    for vol_rank in (0.1, 0.5, 0.9):
-        decision = decided(vol_rank=vol_rank)
+    for regime in ("low", "mid", "high"):
+        decision = decided(regime=regime)
         row = rf"\| `{decision.regime}` \| .* \| {decision.size_multiplier} \| {decision.stop_atr} \|"
         assert re.search(row, PAGE)
     assert f"p ≥ {0.5 + EDGE}" in PAGE

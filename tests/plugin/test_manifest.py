@@ -62,6 +62,7 @@ def test_everything_else_lies_within(manifest: Manifest) -> None:
         "feature_sets": {},
         "members": manifest.members[1:],
         "networks": (NETWORK,),
+        "regime": None,
         "meta_file": "another",
         "golden_file": "another",
         "evidence_file": "another",

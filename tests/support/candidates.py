@@ -18,7 +18,7 @@ from plugin.candles import N_ROWS
 from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import N_COMPANIONS
 from plugin.manifest import FORMAT_VERSION, GateResult, Manifest, MemberFile, SymbolBars
-from tests.support.bundles import reseal
+from tests.support.bundles import read_manifest, reseal
 from tests.support.records import HOUR_MS, START_MS
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -87,6 +87,7 @@ def good_golden(n_members: int = len(MEMBERS), n_horizons: int = len(HORIZONS)) 
         rows=np.zeros((8, 1), dtype=np.float32),
         members=random.uniform(0.4, 0.6, (8, n_members, n_horizons)),
         stacked=random.uniform(0.4, 0.6, (8, n_horizons)),
+        regime=np.empty((8, 0)),
     )
 
 
@@ -137,7 +138,16 @@ def make_fit_for_live(bundle: Path) -> None:
     rows = good_rows((5, 12, 24))
     (bundle / "out_of_fold.npz").write_bytes(rows.encode())
     metrics = {str(horizon): good_figures() for horizon in rows.horizons.tolist()}
-    reseal(bundle, metrics=metrics, venue="binance_spot", oof_rows=rows.known_from_ms.size)
+    known_more = {"over_now": {name: {"low": 0.01} for name in SYMBOLS}}
+    classifier = read_manifest(bundle).regime
+    assert classifier is not None
+    reseal(
+        bundle,
+        metrics=metrics,
+        regime=msgspec.structs.replace(classifier, figures=known_more),
+        venue="binance_spot",
+        oof_rows=rows.known_from_ms.size,
+    )
 
 
 @cache

@@ -16,6 +16,7 @@ from plugin.features.joined import ROW_NAMES, columns_of
 from plugin.predictors.trees import Trees
 from training.bundle_writer import Trained
 from training.dataset import build_dataset
+from training.regime import LearntRegime
 from training.settings import TrainingSettings, companions_of
 
 
@@ -55,6 +56,12 @@ def trained_again(store: Path, bundle_folder: Path) -> Trained:
     for entry in manifest.members:
         trees, columns = bundle.models[entry.member][entry.horizon], columns_of(entry.feature_set)
         models[entry.horizon][entry.member] = StoredModel(files[entry.file], trees, columns)
+    regime = None
+    if manifest.regime is not None and bundle.regime is not None:
+        columns = columns_of(manifest.regime.feature_set)
+        read = zip(manifest.regime.files, bundle.regime.models, strict=True)
+        stored = tuple(StoredModel(files[file], trees, columns) for file, trees in read)
+        regime = LearntRegime(stored, manifest.regime.figures)
     return Trained(
         settings=settings,
         candles=candles,
@@ -73,4 +80,5 @@ def trained_again(store: Path, bundle_folder: Path) -> Trained:
         metrics=manifest.metrics,
         evidence=OutOfFoldRows.decode(files[manifest.evidence_file]),
         oof_rows=manifest.oof_rows,
+        regime=regime,
     )
