@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from plugin.bar import BarClosed
 from plugin.buffer import Ohlcv
 from plugin.decision import Decision
 from plugin.ensemble import Prediction
 from plugin.settings import Settings
-from shadow.record import ChallengerRecord
+from shadow.record import ChallengerRecord, RecalibratedRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A bundle's word on one bar. `reason` says why there is no prediction, if there is none.
 
-    `vol_rank` in [0, 1] is known where features are; `error` is what went wrong inside.
+    `vol_rank` in [0, 1] is known where features are; `error` is what went wrong inside. `recalibrated`
+    has the horizons whose probability is read otherwise than it is said.
     """
 
     prediction: Prediction | None = None
     reason: str | None = None
     vol_rank: float | None = None
     error: str | None = None
+    recalibrated: dict[str, RecalibratedRecord] = field(default_factory=dict)
+
+    @property
+    def probabilities(self) -> Mapping[str, float] | None:
+        """What is decided on, by horizon: p' where it acts, else p; None without a prediction."""
+        if self.prediction is None:
+            return None
+        acting = {horizon: one.p for horizon, one in self.recalibrated.items() if one.acts}
+        return {**self.prediction.probabilities, **acting} if acting else self.prediction.probabilities
 
 
 @dataclass(frozen=True, slots=True)
