@@ -11,6 +11,9 @@ COMMANDS = (
     LazyCommand("check", "ask every gate about a bundle", "gates.check", extra="report"),
     LazyCommand("review", "make the move that is due, if one is", "gates.review", "report"),
     LazyCommand("promote", "make the challenger champion", "gates.promote", extra="report"),
+    LazyCommand(
+        "recalibrate", "learn from outcomes how sure the champion may be", "gates.recalibrate", "report"
+    ),
     LazyCommand("rollback", "go back to the champion before", "gates.rollback"),
     LazyCommand("history", "who had which role, since when and why", "gates.history"),
 )

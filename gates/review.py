@@ -8,6 +8,7 @@ import msgspec
 from rich.console import Console
 
 from gates.promotion import review
+from gates.recalibration import By, update
 from gates.roles import add_evidence, add_models_dir, by_command, view_of
 from plugin.clock import utc_text
 from plugin.command_line import YES, add_command, print_json
@@ -18,7 +19,7 @@ example:
 
 `python -m training schedule` does this every few minutes. It watches a new champion and rolls it back,
 dismisses a challenger that is worse or undecided for too long, fills a seat that is free and, with
---auto-promote, promotes a challenger that has earned it.
+--auto-promote, promotes a challenger that has earned it. It recalibrates the champion, if that is due.
 exit codes: 0 looked, 1 something is damaged, 2 wrong use
 """
 
@@ -47,8 +48,13 @@ def run(args: argparse.Namespace) -> int:
         who=by_command(),
         dry_run=args.dry_run,
     )
+    by = By(view.now_ms, by_command())
+    learnt = update(view.registry, view.shadow_dir, view.limits.pair_evidence, by, dry_run=args.dry_run)
     if args.json:
-        print_json({**msgspec.to_builtins(found), "dry_run": args.dry_run})
+        told = {**msgspec.to_builtins(found), "recalibration": msgspec.to_builtins(learnt)}
+        print_json({**told, "dry_run": args.dry_run})
     else:
-        Console(highlight=False).print(found.says, soft_wrap=True, markup=False)
+        console = Console(highlight=False)
+        console.print(found.says, soft_wrap=True, markup=False)
+        console.print(f"recalibration: {learnt.why}", soft_wrap=True, markup=False)
     return YES

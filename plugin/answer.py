@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from plugin.bar import BarClosed
 from plugin.buffer import Ohlcv
@@ -10,20 +11,30 @@ from plugin.decision import Decision
 from plugin.ensemble import Prediction
 from plugin.regime import Regime
 from plugin.settings import Settings
-from shadow.record import ChallengerRecord
+from shadow.record import ChallengerRecord, RecalibratedRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A bundle's word on one bar. `reason` says why there is no prediction, if there is none.
 
-    `regime` is known where features are; `error` is what went wrong inside.
+    `regime` is known where features are; `error` is what went wrong inside. `recalibrated` has the
+    horizons whose probability is read otherwise than it is said.
     """
 
     prediction: Prediction | None = None
     reason: str | None = None
     regime: Regime = "unknown"
     error: str | None = None
+    recalibrated: dict[str, RecalibratedRecord] = field(default_factory=dict)
+
+    @property
+    def probabilities(self) -> Mapping[str, float] | None:
+        """What is decided on, by horizon: p' where it acts, else p; None without a prediction."""
+        if self.prediction is None:
+            return None
+        acting = {horizon: one.p for horizon, one in self.recalibrated.items() if one.acts}
+        return {**self.prediction.probabilities, **acting} if acting else self.prediction.probabilities
 
 
 @dataclass(frozen=True, slots=True)

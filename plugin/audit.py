@@ -24,6 +24,7 @@ from plugin.distance import distance
 from plugin.ensemble import Ensemble
 from plugin.errors import ShadowgateError
 from plugin.features.joined import ROW_NAMES
+from plugin.recalibrating import recalibrated_again
 from plugin.regime import Regime, answered_regime
 from plugin.windows import EarlierRows
 from shadow.reader import LogReader
@@ -224,6 +225,9 @@ def _numbers(
         for horizon, p in said.probabilities.items():
             yield "stack", horizon, p, probabilities.get(horizon)
         yield "meta_p", None, said.meta_p, meta_p
+    if said.role == "champion":
+        for horizon, read in said.record.recalibrated.items():
+            yield "recalibrated", horizon, read.p, recalibrated_again(probabilities.get(horizon), read)
 
 
 def _prices(said: Said, bars: AuditBars) -> Iterator[_Pair]:
@@ -242,7 +246,10 @@ def _words(said: Said, regime: Regime, bundle: Bundle) -> Iterator[_Pair]:
         return
     if record.feature_hash is not None:
         yield "feature_hash", None, record.feature_hash, bundle.feature_hash
-    p = said.probabilities.get(str(bundle.manifest.primary_horizon))
+    primary = str(bundle.manifest.primary_horizon)
+    p, read = said.probabilities.get(primary), record.recalibrated.get(primary)
+    if read is not None and read.acts:
+        p = read.p
     if record.decision.action == "abstain" or p is None:
         return
     size, stop = size_and_stop(regime)

@@ -20,6 +20,7 @@ from watchfiles import awatch
 from plugin.beside import beside
 from plugin.reloader import Reloader
 from plugin.serving_state import StateFile
+from shadow.recalibration import FOLDER as RECALIBRATION
 
 _log = structlog.get_logger()
 POLL_S = 5.0
@@ -128,9 +129,10 @@ async def watch_registry(folder: Path, wake: Callable[[], None], poll_s: float =
 
 
 def _identities(folder: Path) -> dict[Path, int]:
-    """The folders in which a pointer or a verdict can change, with what tells them from later ones."""
+    """The folders in which a pointer, a verdict or a recalibration can change, with what tells them
+    from later ones."""
     found = {}
-    for one in (folder, folder / "verdicts"):
+    for one in (folder, folder / "verdicts", folder / RECALIBRATION):
         try:
             found[one] = one.stat().st_ino
         except OSError:

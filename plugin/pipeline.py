@@ -30,6 +30,7 @@ from plugin.errors import BarRejected
 from plugin.features import LOOKBACK_BARS
 from plugin.live_flags import LiveFlags
 from plugin.looking_back import lookback
+from plugin.recalibrating import recalibrate
 from plugin.reloader import Champion, Reloader
 from plugin.settings import Settings
 from plugin.windows import up_to_newest
@@ -206,7 +207,13 @@ class Pipeline:
     ) -> Sequence[Asked]:
         if champion is None or not flags.enabled:
             return [Asked()] * len(bars)
-        return ask(champion.ensemble, flags, self.buffers, bars, self._timeframe, known)
+        said = ask(champion.ensemble, flags, self.buffers, bars, self._timeframe, known)
+        return [
+            recalibrate(
+                one, champion.recalibration, flags, bar.open_time_ms + self._timeframe.length_ms
+            )
+            for bar, one in zip(bars, said, strict=True)
+        ]
 
     def _answer(
         self,
@@ -241,7 +248,7 @@ class Pipeline:
             self._timeframe,
             flags,
             champion.serving if champion else None,
-            probabilities=asked.prediction.probabilities if asked.prediction else None,
+            probabilities=asked.probabilities,
             abstain_reason=asked.reason or ("timeout" if too_late else None),
             regime=asked.regime,
             latency_us=latency_us,

@@ -21,6 +21,7 @@ from plugin.errors import BundleRefused, ShadowgateError
 from plugin.manifest import GateReport
 from plugin.registry import Pointer, Registry, Role
 from plugin.serving_state import RoleState
+from shadow.recalibration import Recalibration, RecalibrationRefused, read_recalibration
 
 _log = structlog.get_logger()
 ROLES: tuple[Role, ...] = ("champion", "challenger")
@@ -33,16 +34,19 @@ class Champion:
     bundle: Bundle
     ensemble: Ensemble
     serving: Serving
+    recalibration: Recalibration | None = None
 
 
 @dataclass(frozen=True)
 class _Found:
     """What a look at the registry found: `bundle` belongs into service, the old one where it was not
-    replaced. `serving` is the champion's; `refusal` says why what `pointer` names is not in service."""
+    replaced. `serving` and `recalibration` are the champion's; `refusal` says why what `pointer` names
+    is not in service."""
 
     pointer: Pointer | None
     bundle: Bundle | None
     serving: Serving | None
+    recalibration: Recalibration | None
     refusal: str | None
 
 
@@ -58,6 +62,7 @@ class Reloader:
         self._loaded: dict[Role, Pointer | None] = dict.fromkeys(ROLES)
         self._refusals: dict[Role, str | None] = dict.fromkeys(ROLES)
         self._verdict_refusal: str | None = None
+        self._recalibration_refusal: str | None = None
 
     def refresh(self) -> None:
         """Load what the pointers name, if they moved, and read the champion's verdict.
@@ -105,8 +110,10 @@ class Reloader:
         except Exception as error:  # whatever it is, what serves must go on serving
             bundle = self._held(role)
             refusal = str(error) if isinstance(error, ShadowgateError) else repr(error)
-        serving = self._serving(bundle) if bundle is not None and role == "champion" else None
-        return _Found(pointer, bundle, serving, refusal)
+        serving = recalibration = None
+        if bundle is not None and role == "champion":
+            serving, recalibration = self._serving(bundle), self._recalibration(bundle)
+        return _Found(pointer, bundle, serving, recalibration, refusal)
 
     def _bundle_of(self, role: Role, pointer: Pointer | None) -> Bundle | None:
         held = self._held(role)
@@ -127,6 +134,18 @@ class Reloader:
                 _log.error("verdict_refused", bundle=bundle.bundle_id, reason=str(error))
             self._verdict_refusal = str(error)
         return serving_of(bundle, report)
+
+    def _recalibration(self, bundle: Bundle) -> Recalibration | None:
+        """The newest one. What can not be read changes no probability, whatever the last did."""
+        try:
+            found = read_recalibration(self._registry.folder, bundle.bundle_id)
+            self._recalibration_refusal = None
+        except RecalibrationRefused as error:
+            found = None
+            if str(error) != self._recalibration_refusal:
+                _log.error("recalibration_refused", bundle=bundle.bundle_id, reason=str(error))
+            self._recalibration_refusal = str(error)
+        return found
 
     def _take(self, role: Role, found: _Found) -> None:
         """Put into service what was found: the only place where a reference is swapped."""
@@ -160,13 +179,18 @@ class Reloader:
         if bundle is None or serving is None:
             return
         if before is None or before.bundle is not bundle:
-            self.champion = Champion(bundle, Ensemble(bundle), serving)
+            self.champion = Champion(bundle, Ensemble(bundle), serving, found.recalibration)
             if self.challenger is not None and self.challenger.bundle.bundle_id == bundle.bundle_id:
                 self.challenger = None  # promoted: it is not compared with itself for a single bar
-        elif before.serving != serving:
-            self.champion = replace(before, serving=serving)
+            return
+        if before.serving != serving:
             was, now = before.serving.verdict, serving.verdict
             _log.info("verdict_changed", bundle=bundle.bundle_id, was=was, now=now)
+        if before.recalibration != found.recalibration:
+            kind = found.recalibration.kind if found.recalibration else "none"
+            _log.info("recalibration_changed", bundle=bundle.bundle_id, now=kind)
+        if (before.serving, before.recalibration) != (serving, found.recalibration):
+            self.champion = replace(before, serving=serving, recalibration=found.recalibration)
 
     def _held(self, role: Role) -> Bundle | None:
         held = self.champion if role == "champion" else self.challenger

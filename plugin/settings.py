@@ -114,6 +114,7 @@ class Settings:
     require_shadow_pass: Annotated[bool, _SWITCH] = True
     stacking_min_samples: Annotated[int, _whole(1, 1_000_000_000)] = 10_000
     auto_promote: Annotated[bool, _SWITCH] = False
+    recalibrate: Annotated[bool, _SWITCH] = False
     symbols: Annotated[tuple[str, ...], _SYMBOLS] = ("BTC/USDT",)
     timeframe: Annotated[Timeframe, _TIMEFRAME] = _HOURLY
     exchange: Annotated[str, _EXCHANGE] = "binance"
@@ -146,6 +147,7 @@ LIVE_FIELDS = (
     "require_shadow_pass",
     "stacking_min_samples",
     "auto_promote",
+    "recalibrate",
     "decision_timeout_ms",
 )
 

@@ -63,6 +63,7 @@ def bar_record(answer: Answer, flags: dict[str, str]) -> BarRecord:
         members=prediction.members if prediction else {},
         meta_p=prediction.meta_p if prediction else None,
         probabilities=prediction.probabilities if prediction else {},
+        recalibrated=answer.asked.recalibrated,
         decision=DecisionRecord(
             action=decision.action,
             valid_until_ms=decision.valid_until_ms,

@@ -34,6 +34,10 @@ class _Flags(msgspec.Struct, gc=False, frozen=True):
     ML_SOURCE: str = ""
 
 
+class _Recalibrated(msgspec.Struct, gc=False, frozen=True):
+    acts: bool
+
+
 class _Challenger(msgspec.Struct, gc=False, frozen=True):
     bundle: str
 
@@ -51,6 +55,7 @@ class BarLine(BarKey, tag_field="type", tag="bar", gc=False, kw_only=True):
     members: dict[str, Member]
     meta_p: float | None
     probabilities: dict[str, float | None]
+    recalibrated: dict[str, _Recalibrated] = {}  # noqa: RUF012  (msgspec copies it)
     decision: _Decision
     host_signal: str | None
     champion: str | None
@@ -82,7 +87,7 @@ def as_told_by(bundle: str, lines: list[BothLine]) -> list[BothLine]:
             line.ml_stacking_mode = "active" if told.reason == "ok" else "inactive"
             line.ml_reason, line.ml_error = told.reason, told.error
             line.members, line.meta_p = told.members, told.meta_p
-            line.probabilities = told.probabilities
+            line.probabilities, line.recalibrated = told.probabilities, {}
             line.decision = _UNDECIDED
         line.challenger = None  # nobody asks for it twice
     return lines

@@ -58,7 +58,10 @@ class MemberColumns:
 
 
 class Kind(NamedTuple):
-    """What takes few values in a record. `host_signal` is OTHER_SIGNALS where there are too many."""
+    """What takes few values in a record. `host_signal` is OTHER_SIGNALS where there are too many.
+
+    `acting` are the horizons at which p' stood in the place of p; None where the record has no p'.
+    """
 
     mode: str
     stacking: str
@@ -71,6 +74,7 @@ class Kind(NamedTuple):
     bundle: str | None
     challenger: str | None
     exchange: str
+    acting: tuple[str, ...] | None
 
 
 class SeriesRows(msgspec.Struct, frozen=True):
@@ -196,6 +200,7 @@ class Columns:
             line.champion,
             None if challenger is None else challenger.bundle,
             line.flags.ML_EXCHANGE,
+            _acting(line) if line.recalibrated else None,
         )
         code = self._kind_codes.get(texts)
         if code is None:
@@ -224,6 +229,10 @@ class Columns:
     def _add_error(self, text: str) -> None:
         is_kept = text in self.errors or len(self.errors) < _MAX_ERRORS
         self.errors[text if is_kept else OTHER_ERRORS] += 1
+
+
+def _acting(line: BarLine) -> tuple[str, ...]:
+    return tuple(horizon for horizon, one in line.recalibrated.items() if one.acts)
 
 
 def _extend(column: array[Any], items: Sequence[float | None]) -> None:

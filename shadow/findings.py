@@ -21,6 +21,7 @@ from shadow.contributions import Contribution, contributions
 from shadow.counterfactual import Costs, Trading, trade
 from shadow.drift_file import FeatureDrift, read_drift
 from shadow.evidence import Evidence, kinds_of, pools_of, weigh_pools
+from shadow.recalibration_figures import RecalibrationFigures, recalibration_figures
 from shadow.skill import PRIMARY_HORIZON, Pool
 from shadow.traded import traded_bars
 from shadow.trials import candidates_tried
@@ -35,6 +36,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     `folder` is the log. `ready` is True, False, or None where the evidence does not suffice.
     `contributions` has one entry per member, at the primary horizon. `agreement` is None where the host
     told no signal, `comparison` where no challenger was asked, `drift` where nobody has measured it.
+    `recalibration`, by horizon, is empty where no record has a p'.
     """
 
     folder: str
@@ -47,6 +49,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     agreement: Agreement | None
     trading: Trading
     comparison: Comparison | None
+    recalibration: dict[str, RecalibrationFigures]
     drift: FeatureDrift | None
 
 
@@ -85,6 +88,7 @@ def find(folder: Path, window: Window, terms: Terms) -> Findings:
         agreement=_agreement(window),
         trading=trade(traded_bars(window), terms.costs, n_trials),
         comparison=compare_newest(folder, window, terms.pair_limits),
+        recalibration=recalibration_figures(folder, window, terms.models, terms.pair_limits),
         drift=read_drift(terms.models),
     )
 

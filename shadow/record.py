@@ -51,6 +51,16 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     reason: str
 
 
+class RecalibratedRecord(msgspec.Struct, frozen=True):
+    """How the probability of one horizon is read after what came of earlier ones: `p` is
+    `sigmoid(shift + slope * logit)` of it, and is what the bot was told where it `acts`."""
+
+    p: float
+    shift: float
+    slope: float
+    acts: bool
+
+
 class ChallengerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the challenger would have said of the bar; asked after the answer was out.
 
@@ -82,7 +92,8 @@ class BarRecord(ShadowRecord, frozen=True, kw_only=True, tag="bar"):
     `probabilities` maps a horizon in bars, as text, to the probability of "up"; `meta_p` is the one at
     the primary horizon. `ml_reason` says why stacking was not active, and is `ok` where it was.
     `regime_probabilities` is what the regime classifier said, by question: empty where the bundle has
-    none. `high` and `low` are None in records of before they were kept.
+    none. `recalibrated` has the horizons that are read otherwise than they are said; `probabilities` is
+    what was said. `high` and `low` are None in records of before they were kept.
     """
 
     symbol: str
@@ -99,6 +110,7 @@ class BarRecord(ShadowRecord, frozen=True, kw_only=True, tag="bar"):
     meta_p: float | None
     probabilities: Mapping[str, float | None]
     regime_probabilities: Mapping[str, float | None] = {}
+    recalibrated: dict[str, RecalibratedRecord] = {}
     decision: DecisionRecord
     host_signal: str | None
     champion: str | None

@@ -72,6 +72,8 @@ def _story(findings: Findings, words: Mapping[str, str]) -> list[RenderableType]
     parts += tables.trading(findings.trading, words)
     if findings.comparison is not None:
         parts += tables.comparison(findings.comparison, words)
+    if findings.recalibration:
+        parts += tables.recalibration(findings.recalibration, words)
     parts.append(tables.drift(findings.drift, words))
     return parts
 

@@ -17,6 +17,7 @@ from shadow.counterfactual import Trading
 from shadow.coverage import Coverage
 from shadow.drift_file import FeatureDrift
 from shadow.evidence import MemberFigures
+from shadow.recalibration_figures import RecalibrationFigures
 from shadow.skill import PRIMARY_HORIZON, HorizonFigures
 from shadow.texts import count, figure, interval, percent, plain
 
@@ -179,6 +180,25 @@ def comparison(comparison: Comparison, words: _Words) -> list[RenderableType]:
     if evidence.bars_needed is not None:
         more = words["pair.more"].format(n=evidence.bars_needed)
     return [Text(words["pair"].format(**pair), "bold"), Text(f"{said} {more}")]
+
+
+def recalibration(
+    recalibration: Mapping[str, RecalibrationFigures], words: _Words
+) -> list[RenderableType]:
+    """What was said beside how it is read, by horizon."""
+    keys = ("brier", "recalibrated.brier", "recalibrated.better", "recalibrated.acts")
+    table = _table(words["recalibrated"], "n", *(words[key] for key in keys))
+    for horizon, one in recalibration.items():
+        table.add_row(
+            horizon,
+            count(one.n_rows),
+            figure(one.brier, 4),
+            figure(one.recalibrated_brier, 4),
+            figure(one.evidence.better, 2),
+            words["yes" if one.acts else "no"],
+        )
+    level = next(iter(recalibration.values())).level
+    return [table, Text(words["recalibrated.aid"].format(level=level), "dim")]
 
 
 def drift(drift: FeatureDrift | None, words: _Words) -> Text:

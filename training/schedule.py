@@ -29,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gates.limits import load_limits
 from gates.promotion import review
+from gates.recalibration import By, update
 from plugin.candle_store import CandleStore
 from plugin.clock import Clock, utc_text
 from plugin.errors import ShadowgateError, WrongUse
@@ -203,11 +204,12 @@ class Schedule:
         self._read_settings()
         replayed_ms = replayed_until(self._settings.shadow_dir)  # its records are of its own time
         now_ms = self._clock.now_ms() if replayed_ms is None else replayed_ms
+        limits = load_limits()
         found = review(
             self._registry,
             shadow_dir=self._settings.shadow_dir,
             now_ms=now_ms,
-            limits=load_limits(),
+            limits=limits,
             # What the operator wants can not be read, so he has not said that he wants it.
             auto_promote=self._settings.auto_promote and self._complaint is None,
             at=utc_text(now_ms),
@@ -216,6 +218,10 @@ class Schedule:
         if found.moved:
             step = found.step
             _log.warning("role_moved", action=step.action, bundle=step.bundle_id, why=step.why)
+        level, by = limits.pair_evidence, By(now_ms, _WHO)
+        learnt = update(self._registry, self._settings.shadow_dir, level, by)
+        if learnt.written:
+            _log.info("recalibrated", why=learnt.why)
 
     def _hear(self, event: JobExecutionEvent) -> None:
         self._done.add(event.job_id)

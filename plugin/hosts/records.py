@@ -101,12 +101,18 @@ def _take(
     found.decisions[key] = _decision(record, is_hidden=is_seen and not in_sample, as_live=as_live)
 
 
+def _acting(record: dict[str, Any]) -> dict[str, float]:
+    """The probabilities that were recalibrated before the bot was told."""
+    read = record.get("recalibrated", {})
+    return {horizon: one["p"] for horizon, one in read.items() if one["acts"]}
+
+
 def _decision(record: dict[str, Any], *, is_hidden: bool, as_live: bool) -> Decision:
     said = dict(record["decision"])
     if is_hidden:
         said.update(action="abstain", reason="in_sample", size_multiplier=0.0, stop_atr=0.0)
     mode = "live" if as_live and record["mode"] == "shadow" else record["mode"]
-    probabilities = {} if is_hidden else record["probabilities"]
+    probabilities = {} if is_hidden else record["probabilities"] | _acting(record)
     return Decision(
         symbol=record["symbol"],
         timeframe=record["timeframe"],
