@@ -15,7 +15,7 @@ from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
 from plugin.command_line import utc_ms
 from plugin.features import LOOKBACK_BARS
-from plugin.features.joined import ROW_NAMES, columns_of, write_joined_row
+from plugin.features.joined import N_JOINED, ROW_NAMES, columns_of, write_joined_row
 from plugin.predictors.lightgbm_text import read_lightgbm
 from plugin.regime import QUESTIONS, RegimeClassifier, most_likely, regime_of
 from tests.support.small_dataset import HOUR_MS, dataset_of, folds_of
@@ -176,7 +176,7 @@ def test_live_answers_on_real_bars_are_those_of_training_to_the_last_bit(market:
     of_library = np.stack([model.predict(own) for model in models], axis=1)
     np.testing.assert_allclose(of_history, of_library, rtol=0, atol=1e-12)
     assert [most_likely(*one) for one in of_history] == [most_likely(*one) for one in of_library]
-    row = np.empty((1, len(ROW_NAMES)), dtype=np.float32)
+    row = np.empty((1, N_JOINED), dtype=np.float32)
     for number in range(0, dataset.n_rows, 97):
         opened = int(dataset.known_from_ms[number]) - HOUR_MS
         first = opened - (LOOKBACK_BARS - 1) * HOUR_MS
