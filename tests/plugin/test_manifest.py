@@ -51,7 +51,7 @@ NETWORK = NetworkFiles(
 
 def test_everything_else_lies_within(manifest: Manifest) -> None:
     changes = {
-        "format_version": 4,
+        "format_version": 5,
         "venue": "another",
         "symbols": ("DOGE/USDT",),
         "timeframe": "4h",
