@@ -10,6 +10,7 @@ from rich.console import Console
 
 from gates.promotion import Standing
 from tests.support.small_training import SETTINGS, SmallTraining
+from training.regime import CLASSIFIER, SOURCES
 from training.rendering import show_outcome
 from training.retrain import Outcome
 from training.settings import MEMBERS
@@ -88,6 +89,21 @@ def test_every_fold_of_the_primary_horizon_is_told(screen: str, small_training: 
     assert first[:2] == [folds[0]["test_start"], f"{folds[0]['n_test']:,}"]
     assert len(first) == len(heading) - 1, "the stack has no answer in the first fold"
     assert second[2:] == [f"{folds[1]['auc'][name]:.3f}" for name in heading[2:]]
+
+
+def test_the_regime_is_told_for_every_symbol_beside_what_needs_no_model(
+    screen: str, small_training: SmallTraining
+) -> None:
+    figures = small_training.outcome.record["regime"]
+    heading, *lines = table_after(screen, "Volatility of the next 24 bars")
+    assert heading == ["accuracy", "balanced", "RPS", "over now, 95 %"]
+    expected = [(symbol, name) for symbol in SETTINGS.symbols for name in SOURCES]
+    assert [tuple(line[:2]) for line in lines] == expected
+    for symbol, name, *told in lines:
+        one = figures["symbols"][symbol][name]
+        assert told[0] == f"{one['accuracy']:.1%}"
+        assert told[2] == f"{one['rps']:.4f}"
+        assert (len(told) == 4) == (name == CLASSIFIER)
 
 
 def test_the_ten_most_important_features_of_each_member_are_told(
