@@ -101,13 +101,13 @@ def _kernels() -> KernelStart:
     started = time.perf_counter()
     import numpy as np
 
-    from plugin.features.joined import ROW_NAMES, write_joined_row
+    from plugin.features.joined import N_JOINED, write_joined_row
 
     import_s = time.perf_counter() - started
     steps = np.random.default_rng(1).standard_normal(512)
     close = np.exp(np.cumsum(steps) / 100)
     bars = np.stack([close, close * 1.01, close * 0.99, close, np.ones(512), np.zeros(512)])
-    row = np.empty(len(ROW_NAMES), dtype=np.float32)
+    row = np.empty(N_JOINED, dtype=np.float32)
     started = time.perf_counter()
     write_joined_row((bars, 511), [(bars, 511)] * 3, 511 * 3_600_000, 3_600_000, row)
     return KernelStart(import_s, time.perf_counter() - started)

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from gates import review
 from plugin.command_line import run_command
+from shadow.recalibration import read_recalibration
 from tests.support.promotions import challenge, challenger_of, champion_of, side_by_side
 from tests.support.records import write_log
 
@@ -38,6 +40,7 @@ def test_it_makes_the_move_that_is_due_and_says_why(
     assert run(models, shadow, "--now", NOW, "--dry-run") == 0
     assert capsys.readouterr().out.startswith(f"due: dismissed: {challenger}: its Brier score")
     assert challenger_of(models) == challenger
+    assert read_recalibration(models, str(champion_of(models))) is None
     assert run(models, shadow, "--now", NOW) == 0
     assert capsys.readouterr().out.startswith(f"dismissed: {challenger}: its Brier score")
     assert challenger_of(models) is None
@@ -49,6 +52,9 @@ def test_json_is_what_was_found(models: Path, shadow: Path, capsys: pytest.Captu
     said = json.loads(capsys.readouterr().out)
     assert (said["moved"], said["dry_run"]) == (True, False)
     assert (said["step"]["action"], said["step"]["bundle_id"]) == ("dismissed", challenger)
+    assert said["recalibration"]["written"]
+    found = read_recalibration(models, str(champion_of(models)))
+    assert msgspec.to_builtins(found) == said["recalibration"]["recalibration"]
 
 
 @pytest.mark.parametrize(("source", "action"), [("replay", "nothing"), ("ccxt", "dismissed")])

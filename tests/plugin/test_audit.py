@@ -17,7 +17,15 @@ from plugin.candle_store import CandleStore
 from plugin.candles import SIMULATED_VENUE
 from plugin.distance import distance
 from shadow.files import day_files
-from shadow.record import AnyRecord, BarRecord, RevisionRecord, decode_line, encode_line
+from shadow.recalibration import Coefficients, recalibrated
+from shadow.record import (
+    AnyRecord,
+    BarRecord,
+    RecalibratedRecord,
+    RevisionRecord,
+    decode_line,
+    encode_line,
+)
 from tests.support.small_training import END_MS, HELD_OUT_BARS, HOUR_MS, SETTINGS, SmallTraining
 from tests.support.twins import add_other, appoint_challenger
 
@@ -100,6 +108,31 @@ def test_every_field_of_a_record_is_held_against_its_recomputation(small_trainin
     audited = run(small_training, log)
     assert what in {one.what for one in audited.differences}
     assert {one.symbol for one in audited.differences} == {"ETH/USDT"}
+
+
+@pytest.mark.parametrize(("off_by", "found"), [(0.0, set()), (1e-12, {"recalibrated"})])
+def test_p_prime_is_had_again_by_the_coefficients_of_its_record(small_training, log, off_by, found):
+    def change(one: AnyRecord) -> list[AnyRecord]:
+        if not first_bar()(one):
+            return [one]
+        p = recalibrated(one.probabilities["12"], Coefficients(0.01, 0.7))
+        return [replace(one, recalibrated={"12": RecalibratedRecord(p + off_by, 0.01, 0.7, False)})]
+
+    rewrite(log, change)
+    assert {one.what for one in run(small_training, log).differences} == found
+
+
+def test_where_p_prime_acted_the_decision_must_be_its_own(small_training, log):
+    def change(one: AnyRecord) -> list[AnyRecord]:
+        if not first_bar()(one):
+            return [one]
+        way = Coefficients(0.15 if one.decision.action != "long" else -0.15, 0.25)
+        p = recalibrated(one.probabilities["5"], way)
+        acting = RecalibratedRecord(p, way.shift, way.slope, True)
+        return [replace(one, recalibrated={"5": acting})]
+
+    rewrite(log, change)
+    assert {one.what for one in run(small_training, log).differences} == {"action"}
 
 
 def test_another_decision_is_found(small_training, log):

@@ -14,6 +14,8 @@ from gates.promotion import Review
 from gates.view import Step
 from plugin.clock import SystemClock
 from plugin.settings import load_settings
+from shadow.recalibration import read_recalibration
+from tests.support.promotions import champion_of
 from tests.support.records import HOUR_MS, START_MS, bar, write_log
 from tests.support.schedules import make_due
 from training import schedule as module
@@ -143,6 +145,20 @@ def test_records_of_a_replay_are_reviewed_at_its_end_and_others_now(
     (now_ms,) = (given["now_ms"] for given in asked)
     assert (now_ms == START_MS + 3 * HOUR_MS) is is_replay
     assert (now_ms >= began_ms) is not is_replay
+
+
+def test_a_review_recalibrates_the_champion(
+    models: Path, schedule: tuple[Schedule, BlockingScheduler], tmp_path: Path
+) -> None:
+    champion = str(champion_of(models))
+    flags = {"ML_SOURCE": "replay"}
+    write_log(tmp_path / "shadow", [bar(n, champion=champion, flags=flags) for n in range(3)])
+    own, scheduler = schedule
+    own.refresh()
+    scheduler.get_job(REVIEW).func()
+    found = read_recalibration(models, champion)
+    assert found is not None
+    assert (found.kind, found.who, found.until_ms) == ("updated", "schedule", START_MS + 3 * HOUR_MS)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from plugin.hosts.records import learnt_until_ms, length_ms_of, read_records
-from shadow.record import RevisionRecord, encode_line
+from shadow.record import RecalibratedRecord, RevisionRecord, encode_line
 from tests.support.records import CHAMPION, HOUR_MS, START_MS, bar
 
 
@@ -35,6 +35,15 @@ def test_a_record_becomes_the_decision_it_holds(tmp_path):
     assert decision.probabilities == record.probabilities
     assert decision.valid_until_ms == record.decision.valid_until_ms
     assert (found.n_in_sample, found.n_damaged) == (0, 0)
+
+
+@pytest.mark.parametrize("acts", [True, False])
+def test_what_the_bot_was_told_is_p_prime_where_it_acted(tmp_path, acts):
+    record = bar(0, recalibrated={"5": RecalibratedRecord(0.51, 0.0, 0.5, acts)})
+    models = with_manifest(tmp_path / "models", n_bars=9)
+    found = read_records(write(tmp_path / "log", encode_line(record)), models, "1h")
+    told = found.decisions[record.symbol, record.open_time_ms].probabilities
+    assert told == {"5": 0.51 if acts else record.probabilities["5"]}
 
 
 def test_a_bar_that_was_learnt_from_is_not_believed_unless_asked_for(tmp_path):
