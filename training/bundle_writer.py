@@ -10,21 +10,13 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from gates.out_of_fold import OutOfFoldRows
-from plugin.canary import Golden
-from plugin.candles import Candles
 from plugin.durable import sync_folder, write_file
-from plugin.features import LOOKBACK_BARS
-from plugin.features.joined import FEATURE_SETS, ROW_NAMES, columns_of, lookback_of
+from plugin.features.joined import FEATURE_SETS
 from plugin.manifest import (
     FORMAT_VERSION,
     MANIFEST_FILE,
@@ -40,47 +32,16 @@ from plugin.manifest import (
     content_hash,
     encode_manifest,
 )
-from plugin.meta_model import HorizonModel, MetaModel, meta_inputs
-from training.dataset import Dataset
-from training.models.base import Member, Model
+from plugin.meta_model import MetaModel
+from training.golden import golden_cases
 from training.regime import CLASSIFIERS, HORIZON_BARS, LearntRegime
-from training.settings import TrainingSettings, companions_of, library_versions
-
-if TYPE_CHECKING:  # torch takes seconds to import, and trees alone go without it
-    from training.networks import ServingNetworks
+from training.settings import companions_of, library_versions
+from training.trained import Trained
 
 _META_FILE = "meta.json"
 _GOLDEN_FILE = "golden.npz"
 _EVIDENCE_FILE = "out_of_fold.npz"
 _SUFFIX = {"lightgbm": ".txt", "xgboost": ".json", "onnx": ".onnx"}
-_GOLDEN_CASES = 8
-_VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """All that training hands over. `models` and the two of `meta` are keyed by horizon; `evidence` are
-    the rows that all were judged on, `adds` what each member adds to the stack."""
-
-    settings: TrainingSettings
-    candles: Mapping[str, Candles]
-    dataset: Dataset
-    members: Sequence[Member]
-    models: Mapping[int, Mapping[str, Model]]
-    meta: Mapping[int, HorizonModel]
-    metrics: dict[str, Any]
-    evidence: OutOfFoldRows
-    oof_rows: int
-    adds: dict[str, Any] = field(default_factory=dict)
-    networks: ServingNetworks | None = None
-    regime: LearntRegime | None = None
-    meta_without_networks: Mapping[int, HorizonModel] = field(default_factory=dict)
-
-    @property
-    def member_names(self) -> tuple[str, ...]:
-        """Those over rows, then the networks."""
-        networks = self.networks.models if self.networks else ()
-        return (*(member.name for member in self.members), *networks)
 
 
 def draft_bundle(models_folder: Path, trained: Trained, created: str) -> Path:
@@ -166,72 +127,6 @@ def _regime_files(regime: LearntRegime | None) -> tuple[dict[str, bytes], Regime
         figures=regime.figures,
     )
     return files, entry
-
-
-def golden_cases(trained: Trained) -> Golden:
-    """Stretches of real bars, spread over the rows, with what training's own code says of them.
-
-    Features come from the history walk and members from their own libraries, so that repeating these
-    answers shows the live code to agree with both.
-    """
-    dataset, horizons = trained.dataset, list(trained.models)
-    cases = np.linspace(0, dataset.n_rows - 1, _GOLDEN_CASES).round().astype(int)
-    n_earlier = trained.networks.n_earlier_rows if trained.networks else 0
-    n_bars = max(lookback_of(dataset.rows.shape[1]), LOOKBACK_BARS + n_earlier)
-    length_ms = next(iter(trained.candles.values())).timeframe.length_ms
-    open_time_ms = dataset.known_from_ms[cases] - length_ms
-    windows = []
-    for symbol_number, opened in zip(dataset.symbol[cases], open_time_ms, strict=True):
-        symbol = dataset.symbols[symbol_number]
-        windows.append(
-            np.stack(
-                [
-                    _window(trained.candles[name], int(opened), n_bars)
-                    for name in (symbol, *companions_of(symbol))
-                ]
-            )
-        )
-    rows = dataset.rows[cases]
-    said = np.array(
-        [
-            [
-                trained.models[horizon][member.name].predict(
-                    np.ascontiguousarray(rows[:, columns_of(member.feature_set)])
-                )
-                for horizon in horizons
-            ]
-            for member in trained.members
-        ]
-    )
-    if trained.networks:
-        said = np.concatenate([said, trained.networks.golden(cases)])
-    stacked = [
-        trained.meta[horizon].probability(meta_inputs(said[:, place], rows[:, _VOLATILITY_COLUMN]))
-        for place, horizon in enumerate(horizons)
-    ]
-    return Golden(
-        np.stack(windows),
-        open_time_ms,
-        rows,
-        said.transpose(2, 0, 1),
-        np.stack(stacked, axis=1),
-        _golden_regime(trained.regime, rows),
-    )
-
-
-def _golden_regime(regime: LearntRegime | None, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(cases, questions), of which there are none without a classifier."""
-    if regime is None:
-        return np.empty((len(rows), 0))
-    own = np.ascontiguousarray(rows[:, columns_of(CLASSIFIERS[0].feature_set)])
-    return np.stack([model.predict(own) for model in regime.models], axis=1)
-
-
-def _window(candles: Candles, newest_open_ms: int, n_bars: int) -> NDArray[np.float64]:
-    """The last bars up to one, of which the first may repeat the oldest there is: a companion that
-    began later than the window of a network is looked at no further back than 512 bars."""
-    newest = (newest_open_ms - candles.first_open_ms) // candles.timeframe.length_ms
-    return candles.bars[:, np.maximum(np.arange(newest - n_bars + 1, newest + 1), 0)]
 
 
 def _manifest(

@@ -23,7 +23,7 @@ from plugin.meta_model import HorizonModel
 from plugin.registry import Registry
 from training.ablation import what_each_adds
 from training.attempts import BY_COMMAND, counted
-from training.bundle_writer import Trained, draft_bundle, publish_bundle
+from training.bundle_writer import draft_bundle, publish_bundle
 from training.checkpoint import open_checkpoint, training_key
 from training.dataset import Dataset
 from training.evaluate import evaluate, judged_rows
@@ -35,6 +35,7 @@ from training.regime import CLASSIFIERS
 from training.run_record import Minutes, Walk, write_run_record
 from training.settings import BLOCKS_PER_FIT, TrainingSettings
 from training.stacking import fit_meta, stack_out_of_fold
+from training.trained import Trained
 
 
 @dataclass(frozen=True)

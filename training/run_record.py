@@ -14,8 +14,8 @@ from gates.promotion import Standing
 from plugin.durable import replace_file
 from plugin.features.joined import FEATURE_SETS
 from plugin.manifest import MANIFEST_FILE, GateReport
-from training.bundle_writer import Trained
 from training.models.base import Described, Model
+from training.trained import Trained
 from training.tuning import Tuning
 
 

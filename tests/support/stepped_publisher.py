@@ -14,7 +14,8 @@ from plugin.durable import locked
 from plugin.manifest import GateReport
 from plugin.registry import Registry
 from tests.support.stored_training import trained_again
-from training.bundle_writer import Trained, draft_bundle, publish_bundle
+from training.bundle_writer import draft_bundle, publish_bundle
+from training.trained import Trained
 
 WHO = "a test"
 

@@ -14,10 +14,10 @@ from plugin.bundle import load_bundle, verify_bundle
 from plugin.candle_store import CandleStore
 from plugin.features.joined import ROW_NAMES, columns_of
 from plugin.predictors.trees import Trees
-from training.bundle_writer import Trained
 from training.dataset import build_dataset
 from training.regime import LearntRegime
 from training.settings import TrainingSettings, companions_of
+from training.trained import Trained
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,10 @@ from plugin.manifest import GateReport, GateResult, Manifest, content_hash
 from plugin.meta_model import MetaModel, meta_inputs
 from tests.support.small_training import HOUR_MS, SETTINGS, SmallTraining
 from tests.support.stored_training import trained_again
-from training.bundle_writer import Trained, draft_bundle, golden_cases, publish_bundle
+from training.bundle_writer import draft_bundle, publish_bundle
+from training.golden import golden_cases
 from training.settings import MEMBERS, TrainingSettings, companions_of
+from training.trained import Trained
 
 CREATED = "2026-01-02T03:04:05Z"
 REPORT = GateReport(
