@@ -23,7 +23,8 @@ from training.run_record import Minutes
 from training.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and trees alone go without it
-    from training.networks import Networks, ServingNetworks
+    from training.networks import Networks
+    from training.serving_networks import ServingNetworks
 
 
 @dataclass(frozen=True)

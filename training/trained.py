@@ -15,7 +15,7 @@ from training.regime import LearntRegime
 from training.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and trees alone go without it
-    from training.networks import ServingNetworks
+    from training.serving_networks import ServingNetworks
 
 
 @dataclass(frozen=True)
