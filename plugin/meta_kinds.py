@@ -79,7 +79,7 @@ class BoostedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
         turned = asked.copy()
         turned[:, :-1] *= -1.0
         probability = trees.probability(asked)
-        _write_half_of_difference(trees.probability(turned), probability)
+        write_half_of_difference(trees.probability(turned), probability)
         probability[np.isnan(inputs).any(axis=1)] = np.nan  # a tree sends NaN somewhere
         return probability
 
@@ -154,7 +154,8 @@ def _write_weighted(
 
 
 @compiled
-def _write_half_of_difference(turned: NDArray[np.float64], probability: NDArray[np.float64]) -> None:
+def write_half_of_difference(turned: NDArray[np.float64], probability: NDArray[np.float64]) -> None:
+    """Make of each `probability` half of what its log odds are above those of the `turned` question."""
     for i in range(turned.size):
         own = math.log(probability[i]) - math.log1p(-probability[i])
         other = math.log(turned[i]) - math.log1p(-turned[i])

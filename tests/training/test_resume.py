@@ -181,7 +181,9 @@ def test_a_process_that_is_killed_again_and_again_goes_on(store: Path, tmp_path:
     resumed = answer_of(command(store, models, "--resume", "--trigger", "after the power cut"))
     assert resumed["content_hash"] == undisturbed["content_hash"]
     assert resumed["metrics"] == undisturbed["metrics"]
-    assert len(resumed["resumed"]["reused"]) == 27, "three horizons, three members, two folds and all"
+    assert len(resumed["resumed"]["reused"]) == 33, (
+        "three horizons and members, and the regime's two, by two folds and all"
+    )
     assert resumed["resumed"]["damaged"] == []
     assert [folder.name for folder in (models / "bundles").iterdir()] == [resumed["bundle_id"]]
     assert list((models / "drafts").iterdir()) == list((models / "resume").iterdir()) == []

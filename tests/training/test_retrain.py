@@ -226,7 +226,7 @@ def test_a_missing_companion_is_wrong_use_by_its_name(copy: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("n_bars", "told"),
     [
-        (400, "with 512 bars before them, was none"),
+        (400, "and of its companions with 512, was none"),
         (600, "test blocks of at least"),
         (1_500, "rows enough for lgb to tell bars apart"),
     ],
@@ -281,5 +281,5 @@ def test_a_symbol_with_too_few_bars_of_its_own_is_wrong_use(copy: Path, tmp_path
     raw = CandleStore(copy).read_raw(SIMULATED_VENUE, "1h", "ETH/USDT")
     write_raw(path.with_name("NEW-USDT.parquet"), raw[np.arange(N_BARS - 600, N_BARS)])
     settings = msgspec.structs.replace(SETTINGS, symbols=("BTC/USDT", "NEW/USDT"))
-    with pytest.raises(WrongUse, match="bars of NEW/USDT and its companions"):
+    with pytest.raises(WrongUse, match="bars of NEW/USDT with 512 bars before them"):
         walk(copy, tmp_path / "models", settings)

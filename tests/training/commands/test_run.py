@@ -98,7 +98,7 @@ def test_a_person_is_told_what_was_taken_over_and_what_was_damaged(
     damaged.write_bytes(damaged.read_bytes()[:-1])
     assert main(arguments(store, tmp_path, "--resume")) == 0
     assert capsys.readouterr().out.splitlines()[-3:] == [
-        "resumed: 26 models had been trained before the cut",
+        "resumed: 32 models had been trained before the cut",
         "damaged and made again: xgb_h12_final",
         "candidate number 2 is champion: it serves from now on",
     ]
