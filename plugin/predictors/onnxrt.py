@@ -8,7 +8,7 @@ runtime is given bytes, never a path.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from plugin.errors import BundleRefused
 from plugin.features.feature_set import FeatureSet
+from plugin.predictors.batches import Arrays, BatchedSession, trial_rows
 from plugin.predictors.onnx_format import ROW_OPERATORS, metadata_of
 
 SCHEMA_KEY = "feature_schema"
@@ -27,25 +28,20 @@ _ERROR = 3  # of the severities of onnxruntime: warnings name the host's GPUs, o
 
 @dataclass(frozen=True)
 class Network:
-    """A session of onnxruntime: one row (1, features) in, one probability out."""
+    """A session of onnxruntime: rows (n, features) in by the name `asked`, n probabilities out."""
 
-    session: Any
+    session: BatchedSession
     columns: NDArray[np.int64]
     asked: str
-    said: str
 
     def probability(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """As `plugin.predictors.base.Predictor`. Raises what the runtime raises.
+        """As `plugin.predictors.base.Predictor`. Raises what the runtime raises."""
+        (said,) = self.session.ask(self.asked_of(rows), len(rows))
+        return said.reshape(len(rows)).astype(np.float64)
 
-        Row by row, some microseconds each: in a batch the runtime takes the last few rows through other
-        instructions than the rest, and their answers have other bits.
-        """
-        inputs = np.ascontiguousarray(rows[:, self.columns])
-        out = np.empty(len(inputs))
-        for number in range(len(inputs)):
-            row = {self.asked: inputs[number : number + 1]}
-            out[number] = self.session.run([self.said], row)[0].item()
-        return out
+    def asked_of(self, rows: NDArray[np.float32]) -> Arrays:
+        """The input of the session."""
+        return {self.asked: np.ascontiguousarray(rows[:, self.columns])}
 
 
 def read_onnx(
@@ -56,9 +52,7 @@ def read_onnx(
     Raises BundleRefused where the content is not such a network or onnxruntime is not installed.
     """
     session = open_network(file, content, feature_names, ROW_OPERATORS)
-    network = _network(file, session, columns)
-    _try(file, network)
-    return network
+    return _tried(file, _network(file, session, columns))
 
 
 def open_network(file: str, content: bytes, feature_names: Sequence[str], operators: Set[str]) -> Any:
@@ -112,7 +106,7 @@ def _network(file: str, session: Any, columns: NDArray[np.int64]) -> Network:
     if layouts not in (([in_layout], [out_layout]), ([in_layout], [(*out_layout, 1)])):
         expected = f"{in_layout} in, {out_layout} or {(*out_layout, 1)} out"
         raise BundleRefused(file, expected, f"{layouts[0]} in, {layouts[1]} out")
-    return Network(session, columns, asked[0].name, said[0].name)
+    return Network(BatchedSession(session, (said[0].name,)), columns, asked[0].name)
 
 
 def layout(value: Any) -> tuple[str | int | None, ...]:
@@ -121,10 +115,12 @@ def layout(value: Any) -> tuple[str | int | None, ...]:
     return (value.type, first if isinstance(first, int) else "rows", *others)
 
 
-def _try(file: str, network: Network) -> None:
+def _tried(file: str, network: Network) -> Network:
     # What a file declares of shapes is checked by nobody until it is asked.
-    row = np.zeros((1, int(network.columns.max()) + 1), dtype=np.float32)
+    rows = trial_rows(int(network.columns.max()) + 1)
     try:
-        network.probability(row)
+        session = network.session.tried(network.asked_of(rows))
+        network.probability(rows)
     except Exception as error:
         raise BundleRefused(file, "a network that answers one row with one number", error) from error
+    return replace(network, session=session)

@@ -24,7 +24,8 @@ from plugin.features.joined import N_COMPANIONS, N_JOINED, ROW_NAMES, columns_of
 from plugin.features.longer import longer_row
 from plugin.features.rows import row_of_newest
 from plugin.meta_model import meta_inputs
-from plugin.predictors.windowed import ROW, SAID, WindowedNetwork, state_names
+from plugin.predictors.batches import Arrays
+from plugin.predictors.windowed import SAID, WindowedNetwork
 from tests.benchmarks.live import Live
 from tests.benchmarks.market import HOURLY
 from tests.benchmarks.timing import duration_ns
@@ -110,7 +111,7 @@ class Bare:
                 for place, model in enumerate(by_horizon.values()):
                     said[member, place] = model.probability(table)
             for network, asked in networks:
-                network.step.run([SAID], asked)
+                network.step.session.run([SAID], asked)
 
         def meta_model() -> None:
             for place, model in enumerate(self._bundle.meta.horizons.values()):
@@ -118,13 +119,10 @@ class Bare:
 
         return (features_ns, duration_ns(models), duration_ns(meta_model)), table
 
-    def _asked(
-        self, network: WindowedNetwork, table: NDArray[np.float32]
-    ) -> dict[str, NDArray[np.float32]]:
+    def _asked(self, network: WindowedNetwork, table: NDArray[np.float32]) -> Arrays:
         """The newest rows, and a state of the right shape: time does not depend on what is in it."""
         rows = np.repeat(table[:, None, : len(SEQUENCE.names)], network.n_steps - 1, axis=1)
-        state = dict(zip(state_names(network.n_parts), network.prepare(rows), strict=True))
-        return {ROW: np.ascontiguousarray(table[:, network.columns]), **state}
+        return network.asked_of_step(table, network.prepare(rows))
 
     def _windows(
         self, bar: int, table: NDArray[np.float32]
