@@ -33,8 +33,9 @@ class NewestAttention(nn.Module):
 
     def forward(self, newest: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """What `newest` (n, width) takes from itself and from the steps before it: (n, width)."""
+        # Not unflatten: exported, it reads sizes from its input, in four nodes more.
         query, own_key, own_value = (
-            made(newest).unflatten(1, (self.n_heads, 1, self.of_each))
+            made(newest).reshape(-1, self.n_heads, 1, self.of_each)
             for made in (self.query, self.key, self.value)
         )
         query = query / self.of_each**0.5

@@ -40,14 +40,15 @@ class TFT(WindowNetwork):
         self.out = Heads(width, n_heads, self.dropout)
 
     def history(self, rows: Tensor) -> tuple[Tensor, ...]:
-        chosen = self.select(self.scaler(rows))
+        each = self.select(self.scaler(rows).flatten(0, 1))
+        chosen = each.reshape(-1, self.n_steps - 1, each.shape[1])
         encoded, (hidden, cell) = self.encoder(chosen)
         steps = self.after_encoder(self.dropout(encoded), chosen)
         return hidden[0], cell[0], *self.attention.remember(steps)
 
     def heads(self, row: Tensor, *state: Tensor) -> Tensor:
         hidden, cell, keys, values = state
-        chosen = self.select(self.scaler(row).unsqueeze(1))
+        chosen = self.select(self.scaler(row)).unsqueeze(1)
         encoded, _ = self.encoder(chosen, (hidden.unsqueeze(0), cell.unsqueeze(0)))
         newest = self.after_encoder(self.dropout(encoded), chosen)[:, 0]
         taken = self.attention(newest, keys, values)
@@ -67,11 +68,11 @@ class _VariableSelection(nn.Module):
         self.widen = nn.Linear(of_each, width)
 
     def forward(self, scaled: Tensor) -> Tensor:
-        """(n, t, width) from (n, t, features)."""
-        vectors = nn.functional.elu(scaled.unsqueeze(3) * self.slope + self.offset)
-        weights = torch.softmax(self.weigh(scaled), dim=2)
+        """(n, width) from (n, features)."""
+        vectors = nn.functional.elu(scaled.unsqueeze(2) * self.slope + self.offset)
+        weights = torch.softmax(self.weigh(scaled), dim=1)
         # Weighted first and multiplied once: one product for all features instead of one for each.
-        weighted = (vectors * weights.unsqueeze(3)).flatten(2)
+        weighted = (vectors * weights.unsqueeze(2)).flatten(1)
         chosen: Tensor = self.widen(weighted @ self.inner.flatten(0, 1))
         return chosen
 
