@@ -33,8 +33,9 @@ class Volatility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def standardised(self, log_volatility: NDArray[np.float64]) -> NDArray[np.float64]:
         """Standard deviations from the centre, at most `_SPREAD_LIMIT` of them."""
-        deviations = (log_volatility - self.centre) / self.spread
-        return np.minimum(np.maximum(deviations, -_SPREAD_LIMIT), _SPREAD_LIMIT)
+        deviations = np.empty(log_volatility.size)
+        _write_deviations(log_volatility, self.centre, self.spread, deviations)
+        return deviations
 
     def check(self) -> None:
         """Raise ValueError where these are no numbers to divide by."""
@@ -54,8 +55,8 @@ class LogisticModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
         """The probability of "up" for each row of `inputs`, (n, members + 1) from `meta_inputs`. The
         answer to a row has the same bits whatever stands beside it."""
         probability = np.empty(inputs.shape[0])
-        trust = self.slope * self.volatility.standardised(inputs[:, -1])
-        _write_weighted(inputs, np.array(self.weights), trust, probability)
+        volatility = self.volatility.standardised(inputs[:, -1])
+        _write_weighted(inputs, np.array(self.weights), volatility, self.slope, probability)
         return probability
 
     def check(self, n_members: int) -> None:
@@ -138,10 +139,23 @@ class NetworkModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
 
 
 @compiled
+def _write_deviations(
+    log_volatility: NDArray[np.float64], centre: float, spread: float, out: NDArray[np.float64]
+) -> None:
+    for i in range(out.size):
+        deviation = (log_volatility[i] - centre) / spread
+        # By comparison, because NaN fails it and so stays NaN.
+        if abs(deviation) > _SPREAD_LIMIT:
+            deviation = math.copysign(_SPREAD_LIMIT, deviation)
+        out[i] = deviation
+
+
+@compiled
 def _write_weighted(
     inputs: NDArray[np.float64],
     weights: NDArray[np.float64],
-    trust: NDArray[np.float64],
+    volatility: NDArray[np.float64],
+    slope: float,
     probability: NDArray[np.float64],
 ) -> None:
     for i in range(inputs.shape[0]):
@@ -149,7 +163,7 @@ def _write_weighted(
         for member in range(weights.size):
             total += inputs[i, member]
             margin += weights[member] * inputs[i, member]
-        margin += trust[i] * (total / weights.size)
+        margin += slope * volatility[i] * (total / weights.size)
         probability[i] = 1.0 / (1.0 + math.exp(-margin))
 
 

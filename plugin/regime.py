@@ -28,7 +28,10 @@ class RegimeClassifier:
 
     def probabilities(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """The probability of "yes" to each of QUESTIONS, (n, 2); `rows` as in `Predictor`."""
-        return np.stack([model.probability(rows) for model in self.models], axis=1)
+        said = np.empty((rows.shape[0], len(self.models)))
+        for number, model in enumerate(self.models):
+            said[:, number] = model.probability(rows)
+        return said
 
 
 def answered_regime(said: Mapping[str, float], vol_rank: float) -> Regime:
