@@ -12,6 +12,7 @@ import struct
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any, NamedTuple, get_args
 
 import msgspec
@@ -116,7 +117,9 @@ class Columns:
         self._since_ms = since_ms
         self._now_ms = now_ms
         self._symbols = symbols
-        self._codes: dict[tuple[str, str], tuple[int, int]] = {}
+        self._codes: dict[tuple[str, str], int] = {}
+        self._until_ms: list[int] = []  # by code: when the newest bar opened that belongs here
+        self._all_until_ms = now_ms
         self._kind_codes: dict[tuple[object, ...], int] = {}
         self._codes_of_kinds: dict[Kind, int] = {}
         self._signals: set[str | None] = {None}
@@ -140,28 +143,42 @@ class Columns:
     def fill(self, batches: Iterable[Sequence[BarLine]]) -> None:
         """Take in every bar that belongs here. Raises LogUnusable for an unknown timeframe."""
         # A column of many bars at a time: a third of the cost of a bar at a time.
-        wanted: list[BarLine] = []
+        lines: list[BarLine] = []
         for batch in batches:
-            for line in batch:
-                known = self._codes.get((line.symbol, line.timeframe)) or self._new_series(line)
-                code, newest_ms = known
-                if line.open_time_ms <= newest_ms:
-                    self.series_code.append(code)
-                    wanted.append(line)
-            if len(wanted) >= _AT_ONCE:
-                self._add(wanted)
-                wanted = []
-        if wanted:
-            self._add(wanted)
-
-    def _new_series(self, line: BarLine) -> tuple[int, int]:
-        """Code of the series, and when the newest of its bars opened that had closed by now."""
-        is_wanted = not self._symbols or line.symbol in self._symbols
-        newest_ms = self._now_ms - bar_length_ms(line.timeframe) if is_wanted else -1
-        known = self._codes[line.symbol, line.timeframe] = (len(self._codes), newest_ms)
-        return known
+            lines += batch
+            if len(lines) >= _AT_ONCE:
+                self._add(lines)
+                lines = []
+        if lines:
+            self._add(lines)
 
     def _add(self, lines: list[BarLine]) -> None:
+        codes = self._series_codes(lines)
+        if max([line.open_time_ms for line in lines]) > self._all_until_ms:
+            until_ms = [self._until_ms[code] for code in codes]
+            wanted = [line.open_time_ms <= end for line, end in zip(lines, until_ms, strict=True)]
+            lines, codes = list(compress(lines, wanted)), list(compress(codes, wanted))
+        _extend(self.series_code, codes)
+        self._add_wanted(lines)
+
+    def _series_codes(self, lines: list[BarLine]) -> list[int]:
+        codes = self._codes
+        try:
+            return [codes[line.symbol, line.timeframe] for line in lines]
+        except KeyError:
+            for line in lines:
+                if (line.symbol, line.timeframe) not in codes:
+                    self._add_series(line.symbol, line.timeframe)
+            return self._series_codes(lines)
+
+    def _add_series(self, symbol: str, timeframe: str) -> None:
+        is_wanted = not self._symbols or symbol in self._symbols
+        until_ms = self._now_ms - bar_length_ms(timeframe) if is_wanted else -1
+        self._codes[symbol, timeframe] = len(self._codes)
+        self._until_ms.append(until_ms)
+        self._all_until_ms = min(self._until_ms)
+
+    def _add_wanted(self, lines: list[BarLine]) -> None:
         n_before = len(self.close)
         said = [line.probabilities for line in lines]
         for name in set().union(*said) - self.probabilities.keys():
@@ -178,36 +195,41 @@ class Columns:
         _extend(self.low, [line.low for line in lines])
         _extend(self.close, [line.close for line in lines])
         _extend(self.meta_p, [line.meta_p for line in lines])
-        since_ms = self._since_ms
-        kinds = [CONTEXT if line.open_time_ms < since_ms else self._kind(line) for line in lines]
+        kinds = self._kinds_of(lines)
         _extend(self.kind, kinds)
         for line, kind in zip(lines, kinds, strict=True):
             if line.ml_error is not None and kind != CONTEXT:
                 self._add_error(line.ml_error)
 
-    def _kind(self, line: BarLine) -> int:
-        decision, challenger = line.decision, line.challenger
-        # As Kind. A plain tuple, since a million of these are made.
-        texts = (
-            line.mode,
-            line.ml_stacking_mode,
-            line.ml_reason,
-            decision.action,
-            decision.size_multiplier,
-            decision.stop_atr,
-            decision.regime,
-            line.host_signal,
-            line.champion,
-            None if challenger is None else challenger.bundle,
-            line.flags.ML_EXCHANGE,
-            _acting(line) if line.recalibrated else None,
-        )
-        code = self._kind_codes.get(texts)
-        if code is None:
-            code = self._code_of(Kind(*texts))
-            if len(self._kind_codes) < _MAX_KEYS:  # a bot may tell another signal at every bar
-                self._kind_codes[texts] = code
-        return code
+    def _kinds_of(self, lines: list[BarLine]) -> list[int]:
+        kinds, known, since_ms = [], self._kind_codes, self._since_ms
+        for line in lines:
+            if line.open_time_ms < since_ms:
+                kinds.append(CONTEXT)
+                continue
+            decision, challenger = line.decision, line.challenger
+            # As Kind. A plain tuple, since a million of these are made.
+            texts = (
+                line.mode,
+                line.ml_stacking_mode,
+                line.ml_reason,
+                decision.action,
+                decision.size_multiplier,
+                decision.stop_atr,
+                decision.regime,
+                line.host_signal,
+                line.champion,
+                None if challenger is None else challenger.bundle,
+                line.flags.ML_EXCHANGE,
+                _acting(line) if line.recalibrated else None,
+            )
+            code = known.get(texts)
+            if code is None:
+                code = self._code_of(Kind(*texts))
+                if len(known) < _MAX_KEYS:  # a bot may tell another signal at every bar
+                    known[texts] = code
+            kinds.append(code)
+        return kinds
 
     def _code_of(self, told: Kind) -> int:
         if self._bundle is not None and told.bundle != self._bundle:

@@ -98,6 +98,16 @@ class _Grid(NamedTuple):
     bars_per_year: float
 
 
+class _Steps(NamedTuple):
+    """The steps of all series, one after the other: what each earned after costs, whether there was a
+    position, and whether that earned something before costs."""
+
+    net: Floats
+    held: NDArray[np.bool_]
+    hit: NDArray[np.bool_]
+    n_series: int
+
+
 def trade(series: Sequence[TradedBars], costs: Costs, n_trials: int) -> Trading:
     """Trade the bars of the window in every way. `n_trials` is how many candidates were ever tried.
 
@@ -124,6 +134,7 @@ def trade(series: Sequence[TradedBars], costs: Costs, n_trials: int) -> Trading:
     }
     returns = {name: _returns(own, grid, costs) for name, own in paths.items()}
     points = _points(returns["ensemble"])
+    steps = _steps(paths["ensemble"], costs)
     return Trading(
         fee_bps=costs.fee_bps,
         slippage_bps=costs.slippage_bps,
@@ -135,9 +146,9 @@ def trade(series: Sequence[TradedBars], costs: Costs, n_trials: int) -> Trading:
             name: _strategy(own, returns[name], grid, costs, n_trials, points)
             for name, own in paths.items()
         },
-        by_regime=_slices(paths["ensemble"], costs, *_regimes(windows)),
-        by_hour=_slices(paths["ensemble"], costs, *_hours(windows)),
-        by_symbol=_slices(paths["ensemble"], costs, *_symbols(windows)),
+        by_regime=_slices(steps, *_regimes(windows)),
+        by_hour=_slices(steps, *_hours(windows)),
+        by_symbol=_slices(steps, *_symbols(windows)),
     )
 
 
@@ -240,11 +251,8 @@ def _times(grid: _Grid, points: Integers) -> list[int]:
 
 def _regimes(windows: Sequence[TradedBars]) -> tuple[list[str], list[Integers]]:
     """The names of the regimes, and for each series the index of every step (n - 1,)."""
-    names = sorted({str(name) for one in windows for name in set(one.regime[:-1].tolist())})
-    codes = {name: code for code, name in enumerate(names)}
-    return names, [
-        np.array([codes[name] for name in one.regime[:-1].tolist()], dtype=np.int64) for one in windows
-    ]
+    names = list(windows[0].regimes) if windows else []
+    return names, [one.regime[:-1] for one in windows]
 
 
 def _hours(windows: Sequence[TradedBars]) -> tuple[list[str], list[Integers]]:
@@ -258,17 +266,25 @@ def _symbols(windows: Sequence[TradedBars]) -> tuple[list[str], list[Integers]]:
     return names, [np.full(one.close.size - 1, names.index(one.symbol)) for one in windows]
 
 
-def _slices(
-    paths: Sequence[Path], costs: Costs, names: list[str], codes: Sequence[Integers]
-) -> dict[str, Slice]:
+def _steps(paths: Sequence[Path], costs: Costs) -> _Steps:
     if not paths:
+        return _Steps(np.empty(0), np.empty(0, dtype=bool), np.empty(0, dtype=bool), 0)
+    held = np.concatenate([path.position != 0.0 for path in paths])
+    return _Steps(
+        net=np.concatenate([path.gross - path.turnover * costs.share for path in paths]),
+        held=held,
+        hit=held & np.concatenate([path.gross > 0.0 for path in paths]),
+        n_series=len(paths),
+    )
+
+
+def _slices(steps: _Steps, names: list[str], codes: Sequence[Integers]) -> dict[str, Slice]:
+    if not steps.n_series:
         return {}
     group = np.concatenate(codes)
-    net = np.concatenate([path.gross - path.turnover * costs.share for path in paths])
-    held = np.concatenate([path.position != 0.0 for path in paths])
-    hit = np.concatenate([path.gross > 0.0 for path in paths])
-    n_bars, total = np.bincount(group), np.bincount(group, net) / len(paths)
-    n_held, n_hit = np.bincount(group, held), np.bincount(group, hit & held)
+    n_bars, total = np.bincount(group), np.bincount(group, steps.net) / steps.n_series
+    n_held = np.bincount(group[steps.held], minlength=n_bars.size)
+    n_hit = np.bincount(group[steps.hit], minlength=n_bars.size)
     with np.errstate(invalid="ignore"):
         hit_rate = n_hit / n_held
     return {

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow.columns import SeriesRows
+from shadow.outcomes import find_times
 
 ARRIVAL_GRACE_MS = 60_000
 """A bar that closed less than this ago may still be on its way, and is not expected yet."""
@@ -58,8 +59,8 @@ def measure_coverage(
     if recorded_ms.size:
         newest_ms = max(newest_ms, int(recorded_ms[-1]))
     expected_ms = np.arange(first_ms, newest_ms + 1, length_ms, dtype=np.int64)
-    expected_ms = expected_ms[~np.isin(expected_ms, rows.open_time_ms[~rows.in_window])]
-    lost_ms = expected_ms[~np.isin(expected_ms, recorded_ms)]
+    expected_ms = _without(expected_ms, rows.open_time_ms[~rows.in_window])
+    lost_ms = _without(expected_ms, recorded_ms)
     holes = _holes(rows, lost_ms, running_ms)
     n_with = int(np.count_nonzero(rows.has_probability & rows.in_window))
     return Coverage(
@@ -74,6 +75,10 @@ def measure_coverage(
     )
 
 
+def _without(times_ms: NDArray[np.int64], others_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    return times_ms[~find_times(others_ms, times_ms)[1]]
+
+
 def _holes(rows: SeriesRows, lost_ms: NDArray[np.int64], running_ms: NDArray[np.int64]) -> Counter[str]:
     """Bars without a probability by reason.
 
@@ -84,7 +89,7 @@ def _holes(rows: SeriesRows, lost_ms: NDArray[np.int64], running_ms: NDArray[np.
     holes: Counter[str] = Counter(rows.reason[silent].tolist())
     following = np.searchsorted(rows.open_time_ms, lost_ms)
     next_reason = np.append(rows.reason, np.array([None]))[following]
-    by_feed = np.isin(lost_ms, running_ms) | (next_reason == GAP_REASON)
+    by_feed = find_times(running_ms, lost_ms)[1] | (next_reason == GAP_REASON)
     n_by_feed = int(np.count_nonzero(by_feed))
     if n_by_feed:
         holes[FEED_GAP] += n_by_feed

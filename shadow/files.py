@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 MAX_LINE_BYTES = 65_536
@@ -75,13 +76,12 @@ def cut_blocks(path: Path) -> Iterator[list[bytes]]:
     """
     held, skipping = b"", False
     for block in _blocks(path):
-        lines = block.split(b"\n")
-        lines[0] = held + lines[0]
-        held = lines.pop()
+        lines = BytesIO(held + block).readlines()  # by memchr; `split` looks at every byte
+        held = b"" if lines[-1].endswith(b"\n") else lines.pop()
         if skipping and lines:
             del lines[0]
             skipping = False
-        yield lines
+        yield [line[:-1] for line in lines]
         if skipping:
             held = b""
         elif len(held) > MAX_LINE_BYTES:

@@ -52,9 +52,23 @@ class Closes(NamedTuple):
         """The close of each bar that opened at `open_time_ms` (m,), NaN where none is known."""
         if self.open_time_ms.size == 0:
             return np.full(open_time_ms.size, np.nan)
-        at = np.searchsorted(self.open_time_ms, open_time_ms)
-        at = np.minimum(at, self.open_time_ms.size - 1)
-        return np.where(self.open_time_ms[at] == open_time_ms, self.close[at], np.nan)
+        at, is_known = find_times(self.open_time_ms, open_time_ms)
+        return np.where(is_known, self.close[at], np.nan)
+
+
+def find_times(
+    times: NDArray[np.int64], wanted: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where each of `wanted` (m,) stands in `times` (n,), strictly rising, and whether it does."""
+    if not times.size or not wanted.size:
+        return np.zeros(wanted.size, dtype=np.int64), np.zeros(wanted.size, dtype=np.bool_)
+    # Where no bar is missing, the place of one tells those of all: a search takes three times as long.
+    middle = wanted.size // 2
+    first = int(np.searchsorted(times, wanted[middle])) - middle
+    at = np.arange(first, first + wanted.size).clip(0, times.size - 1)
+    astray = np.flatnonzero(times[at] != wanted)
+    at[astray] = np.searchsorted(times, wanted[astray]).clip(max=times.size - 1)
+    return at, times[at] == wanted
 
 
 def outcomes(bars: Closes, known: Closes, length_ms: int, horizon_bars: int, now_ms: int) -> Outcomes:

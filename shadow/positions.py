@@ -23,8 +23,9 @@ class TradedBars:
     """The recorded bars of one series, oldest first; every array is (n,).
 
     `side` and `host_side` are +1 long, 0 out of the market and -1 short, as the ensemble decided and
-    as the host told, where `has_host_signal`. `high` and `low` are NaN where they were not recorded.
-    Bars that are not `in_window` lend their prices only.
+    as the host told, where `has_host_signal`. `regime` indexes `regimes`, the sorted names of those in
+    any series. `high` and `low` are NaN where they were not recorded. Bars that are not `in_window`
+    lend their prices only.
     """
 
     symbol: str
@@ -37,7 +38,8 @@ class TradedBars:
     side: NDArray[np.int8]
     size_multiplier: Floats
     stop_atr: Floats
-    regime: NDArray[np.object_]
+    regime: Integers
+    regimes: tuple[str, ...]
     host_side: NDArray[np.int8]
     has_host_signal: NDArray[np.bool_]
     in_window: NDArray[np.bool_]

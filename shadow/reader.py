@@ -21,7 +21,7 @@ from shadow.files import (
     day_of,
     torn_bytes,
 )
-from shadow.record import SCHEMA, RecoveredRecord, RevisionRecord, is_whole
+from shadow.record import SCHEMA, RecoveredRecord, RevisionRecord, are_whole
 
 
 class Bar(Protocol):
@@ -141,8 +141,8 @@ class LogReader(Generic[AnyBar]):
         """The bars of some lines. What is looked up for a million of them is at hand."""
         bars, newest_open_ms, bar_type = [], self.newest_open_ms, self._bar_type
         decode, next_seq = self._decoder.decode, self.next_seq
-        for line in lines:
-            if not is_whole(line) or len(line) > MAX_LINE_BYTES:
+        for line, is_whole in zip(lines, are_whole(lines), strict=True):
+            if not is_whole or len(line) > MAX_LINE_BYTES:
                 self._count_broken(line)
                 continue
             try:

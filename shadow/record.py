@@ -7,7 +7,7 @@ itself. `seq` rises by one from line to line over all files of a folder: a hole 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -16,7 +16,9 @@ from zlib_ng.zlib_ng import crc32  # the same numbers as zlib's, in a quarter of
 from shadow.errors import NOT_JSON
 
 SCHEMA = 1
-_CRC_TAIL_BYTES = len(b',"crc32":"01234567"}')
+_CRC_TAIL = b',"crc32":"%08x"}'
+_CRC_TAIL_BYTES = len(_CRC_TAIL % 0)
+_LINE = b"%s" + _CRC_TAIL + b"\n"
 
 MemberStatus = Literal["ok", "constant", "nan", "missing", "error", "timeout"]
 StackingMode = Literal["active", "inactive", "off"]
@@ -144,13 +146,20 @@ _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 def encode_line(record: AnyRecord) -> bytes:
     """The line of `record`, with its newline. NaN and infinity become null, as JSON has neither."""
     body = _encoder.encode(record)
-    return b'%s,"crc32":"%08x"}\n' % (body[:-1], crc32(body))
+    return _LINE % (body[:-1], crc32(body))
 
 
 def is_whole(line: bytes) -> bool:
     """Whether a line without its newline ends with the crc32 of all that stands before it."""
-    crc = crc32(b"}", crc32(line[:-_CRC_TAIL_BYTES]))
-    return line.endswith(b',"crc32":"%08x"}' % crc)
+    return are_whole([line])[0]
+
+
+def are_whole(lines: Iterable[bytes]) -> list[bool]:
+    """As `is_whole`, of each line: without a call for every one of a million."""
+    return [
+        line[-_CRC_TAIL_BYTES:] == _CRC_TAIL % crc32(b"}", crc32(line[:-_CRC_TAIL_BYTES]))
+        for line in lines
+    ]
 
 
 def decode_line(line: bytes) -> AnyRecord:

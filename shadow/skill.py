@@ -22,6 +22,7 @@ from shadow.statistics import (
     rank_ic,
     reliability_curve,
 )
+from shadow.statistics.ordering import rising
 
 BRIER_OF_ONE_HALF = 0.25
 PRIMARY_HORIZON = "5"
@@ -104,8 +105,8 @@ def pool_horizon(
         if has_stored:
             n_stored += int(np.count_nonzero(np.isnan(recorded.at(end_ms))))
         columns = (
-            rows.row,
             own,
+            rows.row,
             outcome.forward_return,
             outcome.up,
             rows.close / past_close - 1.0,
@@ -113,10 +114,9 @@ def pool_horizon(
         )
         parts.append([column[known] for column in columns])
     overlap_bars = horizon_bars * max(rows.length_ms for rows in series) // step_ms
-    whole = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    # Probabilities sort as their bits do, and whole numbers in two thirds of the time.
-    by_p = np.argsort(whole[1].view(np.int64), kind="stable")
-    row, own, forward_return, up, past_return, bar_number = (column[by_p] for column in whole)
+    whole_p, *others = (np.concatenate(column) for column in zip(*parts, strict=True))
+    by_p, own = rising(whole_p)
+    row, forward_return, up, past_return, bar_number = (column[by_p] for column in others)
     return Pool(
         row=row,
         p=own,

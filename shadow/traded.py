@@ -20,12 +20,17 @@ def traded_bars(window: Window) -> list[TradedBars]:
     side = np.array([*(_SIDES.get(one.action, 0) for one in kinds), 0], dtype=np.int8)
     size = np.array([*(one.size_multiplier for one in kinds), 0.0])
     stop = np.array([*(one.stop_atr for one in kinds), 0.0])
-    regime = np.array([*(one.regime for one in kinds), "unknown"], dtype=object)
+    named = [*(one.regime for one in kinds), "unknown"]
+    regimes = tuple(sorted(set(named)))
+    places = {name: at for at, name in enumerate(regimes)}
+    regime = np.array([places[name] for name in named])
     told = [None if one.host_signal is None else side_of_signal(one.host_signal) for one in kinds]
     host = np.array([*(one or 0 for one in told), 0], dtype=np.int8)
     has_host = np.array([*(one is not None for one in told), False])
-    return [
-        TradedBars(
+    all_bars = []
+    for rows in window.rows:
+        of_row = kind[rows.row]
+        bars = TradedBars(
             symbol=rows.symbol,
             timeframe=rows.timeframe,
             length_ms=rows.length_ms,
@@ -33,13 +38,14 @@ def traded_bars(window: Window) -> list[TradedBars]:
             high=high[rows.row],
             low=low[rows.row],
             close=rows.close,
-            side=side[kind[rows.row]],
-            size_multiplier=size[kind[rows.row]],
-            stop_atr=stop[kind[rows.row]],
-            regime=regime[kind[rows.row]],
-            host_side=host[kind[rows.row]],
-            has_host_signal=has_host[kind[rows.row]],
+            side=side[of_row],
+            size_multiplier=size[of_row],
+            stop_atr=stop[of_row],
+            regime=regime[of_row],
+            regimes=regimes,
+            host_side=host[of_row],
+            has_host_signal=has_host[of_row],
             in_window=rows.in_window,
         )
-        for rows in window.rows
-    ]
+        all_bars.append(bars)
+    return all_bars

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shadow.statistics.overlap import Estimate, Floats, Integers, aligned, check_labels, mean_interval
+from shadow.statistics.ordering import rising
+from shadow.statistics.overlap import Floats, aligned, check_labels, mean_interval
 
 
 class Quantile(msgspec.Struct, frozen=True):
@@ -48,11 +52,14 @@ def quantiles(
     up = np.asarray(up, dtype=np.float64)
     if p.size < n_groups or not np.isfinite(p + forward).all():
         return ()
+    order, p = rising(p)
+    forward, up, bars = forward[order], up[order], bars[order]
     found = []
-    for rows, estimate in _groups(forward, _by_rank(p, n_groups), n_groups, bars, overlap_bars):
-        mean_return = float(forward[rows].mean())
+    for rows in _groups(p, n_groups):
+        estimate = mean_interval(forward[rows], overlap_bars, bars[rows])
         shares = float(p[rows].mean()), float(up[rows].mean())
-        found.append(Quantile(rows.size, *shares, mean_return, estimate.low, estimate.high))
+        mean_return = float(forward[rows].mean())
+        found.append(Quantile(estimate.n, *shares, mean_return, estimate.low, estimate.high))
     return tuple(found)
 
 
@@ -74,41 +81,27 @@ def reliability_curve(
     check_labels(up)
     if p.size < n_bins or not ((p >= 0.0) & (p <= 1.0)).all():
         return ()
-    group = _by_rank(p, n_bins)
-    return tuple(
-        ReliabilityBin(
-            rows.size,
-            float(p[rows].mean()),
-            float(up[rows].mean()),
-            max(0.0, share.low) if share.reason is None else share.low,
-            min(1.0, share.high) if share.reason is None else share.high,
-        )
-        for rows, share in _groups(up, group, n_bins, bars, overlap_bars)
-    )
+    order, p = rising(p)
+    up, bars = up[order], bars[order]
+    found = []
+    for rows in _groups(p, n_bins):
+        share = mean_interval(up[rows], overlap_bars, bars[rows])
+        low, high = share.low, share.high
+        if share.reason is None:
+            low, high = max(0.0, low), min(1.0, high)
+        found.append(ReliabilityBin(share.n, float(p[rows].mean()), float(up[rows].mean()), low, high))
+    return tuple(found)
 
 
-def _by_rank(p: Floats, n_groups: int) -> Integers:
-    """The group of each row, 0 to `n_groups` - 1, by the rank of `p`."""
-    # The edges are values of p, not places: equal ones can not be told apart.
-    places = (np.arange(1, n_groups) * p.size) // n_groups
-    edges = np.partition(p, places)[places]
-    return np.searchsorted(edges, p, side="right")
-
-
-def _groups(
-    values: Floats, group: Integers, n_groups: int, bars: Integers, overlap_bars: int
-) -> list[tuple[Integers, Estimate]]:
-    """The rows of each group that has some, and the mean of their `values`.
+def _groups(p: Floats, n_groups: int) -> Iterator[slice]:
+    """Where in `p`, which rises, each group that has rows lies.
 
     The mean over the rows of a group is a ratio of two sums over time, whose influence is the distance
     of a row from it: `mean_interval` of these rows alone, at the bars where they stand.
     """
-    # Eight bits are sorted by counting; where rows come in order of their group, nothing moves.
-    order = np.argsort(group.astype(np.int8), kind="stable")
-    bounds = np.searchsorted(group[order], np.arange(n_groups + 1))
-    found = []
-    for first, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        rows = order[first:end]
-        if rows.size:
-            found.append((rows, mean_interval(values[rows], overlap_bars, bars[rows])))
-    return found
+    # The edges are values of p, not places: equal ones can not be told apart.
+    edges = p[np.arange(1, n_groups) * p.size // n_groups]
+    bounds = [0, *np.searchsorted(p, edges).tolist(), p.size]
+    for first, end in pairwise(bounds):
+        if first < end:
+            yield slice(first, end)

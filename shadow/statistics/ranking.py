@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shadow.statistics.ordering import Order, rising
 from shadow.statistics.overlap import (
     Estimate,
     Floats,
@@ -78,8 +79,10 @@ def auc(p: ArrayLike, up: ArrayLike) -> float:
     ups, downs = np.sort(p[is_up]), np.sort(p[~is_up])
     if not ups.size or not downs.size or not np.isfinite(p).all():
         return math.nan
-    twice_below = sum(int(np.searchsorted(downs, ups, side).sum()) for side in ("left", "right"))
-    return twice_below / 2.0 / (ups.size * downs.size)
+    n_below = np.searchsorted(downs, ups)
+    tied = ups[downs[np.minimum(n_below, downs.size - 1)] == ups]
+    n_tied = np.searchsorted(downs, tied, "right") - np.searchsorted(downs, tied)
+    return (int(n_below.sum()) + int(n_tied.sum()) / 2.0) / (ups.size * downs.size)
 
 
 def ic(
@@ -158,12 +161,9 @@ def mid_ranks(values: Floats) -> Floats:
     return ranks
 
 
-def _ties(values: Floats) -> tuple[Integers, Integers]:
+def _ties(values: Floats) -> tuple[Order, Integers]:
     """The order of the values, rising, and where in it each run of equal ones begins."""
-    # Who asks for several figures has sorted the rows once.
-    is_sorted = bool((values[1:] >= values[:-1]).all())
-    order = np.arange(values.size) if is_sorted else np.argsort(values)
-    in_order = values if is_sorted else values[order]
+    order, in_order = rising(values)
     return order, np.flatnonzero(np.concatenate(([True], in_order[1:] != in_order[:-1])))
 
 
@@ -177,8 +177,10 @@ def _auc_influence(p: Floats, up: NDArray[np.bool_]) -> tuple[float, Floats]:
     size = np.diff(np.append(first, p.size))
     downs = size - ups
     # Of the other class: the share that a row is on the right side of, a tie counting one half.
-    below = np.repeat((np.cumsum(downs) - downs / 2.0) / n_down, size)
-    above = np.repeat(1.0 - (np.cumsum(ups) - ups / 2.0) / n_up, size)
+    below = (np.cumsum(downs) - downs / 2.0) / n_down
+    above = 1.0 - (np.cumsum(ups) - ups / 2.0) / n_up
+    if first.size < p.size:
+        below, above = np.repeat(below, size), np.repeat(above, size)
     estimate = float(below[up_in_order].mean())
     influence = np.empty(p.size)
     influence[order] = np.where(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shadow.errors import LogUnusable
-from shadow.outcomes import Closes, bar_length_ms, outcomes
+from shadow.outcomes import Closes, bar_length_ms, find_times, outcomes
 from tests.support.records import HOUR_MS, START_MS
 
 N = 40
@@ -86,3 +86,23 @@ def test_the_length_of_a_timeframe(name, length_ms):
 def test_a_timeframe_that_is_none_is_refused(name):
     with pytest.raises(LogUnusable, match="timeframe"):
         bar_length_ms(name)
+
+
+def test_times_are_found_around_holes_and_beyond_the_ends():
+    times = np.array([10, 20, 30, 60, 70, 80])
+    wanted = np.array([0, 10, 20, 25, 30, 40, 60, 70, 80, 90])
+    at, is_there = find_times(times, wanted)
+    assert np.array_equal(is_there, np.isin(wanted, times))
+    assert np.array_equal(times[at[is_there]], wanted[is_there])
+    for some in (times, times[:0]):
+        assert not find_times(times[:0], some)[1].any()
+        assert find_times(some, times[:0])[1].size == 0
+
+
+@pytest.mark.parametrize("shift", [-3, 0, 3])
+def test_times_of_a_whole_series_are_found_at_any_shift(shift):
+    times = np.arange(100) * 10
+    wanted = times + shift * 10
+    at, is_there = find_times(times, wanted)
+    assert np.array_equal(is_there, np.isin(wanted, times))
+    assert np.array_equal(times[at[is_there]], wanted[is_there])
