@@ -29,7 +29,7 @@ from training.splits import Fold, walk_forward
 
 HORIZON_BARS = 24
 # Chosen by walk-forward on bars before 2021 alone; see docs/training.md.
-_PARAMETERS = {**PARAMETERS, "feature_fraction": 0.5}
+_PARAMETERS = {**PARAMETERS, "extra_trees": False, "num_leaves": 15}
 CLASSIFIERS = tuple(LightGBMMember(f"regime_{question}", "base", _PARAMETERS) for question in QUESTIONS)
 CLASSIFIER = "classifier"
 AS_NOW = "as now"  # the third in which the present volatility ranks

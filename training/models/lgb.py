@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 PARAMETERS: dict[str, Any] = {
     "objective": "binary",
     "learning_rate": 0.05,
-    "num_leaves": 15,
+    # Each feature is tried at one threshold, drawn at random (Geurts, Ernst and Wehenkel, "Extremely
+    # randomized trees", 2006): with it two members agree less, and more leaves and features do no harm.
+    "extra_trees": True,
+    "num_leaves": 31,
     "min_data_in_leaf": 500,
-    "feature_fraction": 0.2,
+    "feature_fraction": 0.5,
     "bagging_fraction": 0.5,
     "bagging_freq": 1,
     "lambda_l2": 10.0,
