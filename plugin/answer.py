@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from plugin.bar import BarClosed
 from plugin.buffer import Ohlcv
@@ -14,8 +15,7 @@ from plugin.settings import Settings
 from shadow.record import ChallengerRecord, RecalibratedRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A bundle's word on one bar. `reason` says why there is no prediction, if there is none.
 
     `regime` is known where features are; `error` is what went wrong inside. `recalibrated` has the
@@ -26,7 +26,7 @@ class Asked:
     reason: str | None = None
     regime: Regime = "unknown"
     error: str | None = None
-    recalibrated: dict[str, RecalibratedRecord] = field(default_factory=dict)
+    recalibrated: dict[str, RecalibratedRecord] = {}
 
     @property
     def probabilities(self) -> Mapping[str, float] | None:
@@ -37,8 +37,7 @@ class Asked:
         return {**self.prediction.probabilities, **acting} if acting else self.prediction.probabilities
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The decision on one bar of a served symbol, and what it rests on.
 
     Only a new bar leads to a record of its own: one that was refused, came again or came too late does

@@ -43,7 +43,8 @@ def ask(
         rows, reasons = _rows(ensemble.bundle, flags, buffers, bars, timeframe, known)
         ready = [number for number, reason in enumerate(reasons) if not reason]
         symbols = [bars[number].symbol for number in ready]
-        earlier = [before_newest(buffers[symbol]) for symbol in symbols]
+        asked_of_windows = symbols if ensemble.bundle.networks else ()
+        earlier = [before_newest(buffers[symbol]) for symbol in asked_of_windows]
         predictions = iter(ensemble.predict(symbols, rows[ready], earlier) if ready else ())
     except Exception as error:
         return [Asked(reason="error", error=f"{type(error).__name__}: {error}")] * len(bars)

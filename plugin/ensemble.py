@@ -117,7 +117,7 @@ class Ensemble:
         stacked = self._stack(self.bundle.meta.horizons, said, volatility)
         of_rows = said[: self._n_row_members]
         without = self._stack(self.bundle.meta.without_networks, of_rows, volatility)
-        sound = ((said >= 0.0) & (said <= 1.0)).all(axis=1)  # NaN is not
+        sound = np.all((said >= 0.0) & (said <= 1.0), axis=1)  # NaN is not
         by_symbol = zip(
             symbols,
             said.transpose(2, 0, 1).tolist(),

@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
 import structlog
+from msgspec.structs import replace
 
 from plugin.answer import Answer, Asked
 from plugin.asking import FeatureRows, ask
@@ -23,6 +24,7 @@ from plugin.bundle import Bundle
 from plugin.candles import ABSENT, Candles
 from plugin.challenger import Challenger
 from plugin.clock import Clock
+from plugin.collection import COLLECTION_PUT_OFF
 from plugin.deadlines import LIVE, Deadlines
 from plugin.decision import Decision, decide
 from plugin.ensemble import Ensemble
@@ -86,6 +88,10 @@ class Pipeline:
 
         Of two bars of one symbol only the newer is decided on. Bars of unknown symbols are dropped.
         """
+        with COLLECTION_PUT_OFF:
+            return self._answers(batch)
+
+    def _answers(self, batch: Sequence[BarClosed]) -> list[Answer]:
         started_ns = self._clock.monotonic_ns()
         champion, flags = self._reloader.champion, self._flags.current  # one bundle for the whole batch
         self._rows = {}
@@ -166,7 +172,7 @@ class Pipeline:
         if champion is None:
             return
         # What a member said last is remembered by the ensemble: another one stands in.
-        understudy = replace(champion, ensemble=Ensemble(champion.bundle))
+        understudy = dataclasses.replace(champion, ensemble=Ensemble(champion.bundle))
         served = [buffer for symbol, buffer in self.buffers.items() if symbol in self._served]
         bars = [_newest_bar(buffer) for buffer in served[:_REHEARSED_SYMBOLS] if buffer.n_bars]
         for _ in range(_REHEARSALS):

@@ -21,7 +21,7 @@ from plugin import asking
 from plugin.bar import BarClosed
 from plugin.bundle import load_bundle
 from plugin.features.joined import write_joined_row
-from tests.benchmarks.bare import Bare, BareCalls
+from tests.benchmarks.bare import Bare, BareCalls, CallsNs
 from tests.benchmarks.live import Live
 from tests.benchmarks.setting import Setting
 from tests.benchmarks.showing import duration_text, table_of
@@ -89,29 +89,40 @@ def _measure_size(setting: Setting, n_symbols: int, n_hot: int) -> Size:
         batches, sync = live.batches(), live.writer.sync
         # A sync waits for the disk, and after the wait nothing would be hot any more.
         unsynced = mock.patch.object(live.writer, "sync", return_value=True)
+        bare = Bare(live, setting.bundle)
         with live.writer, unsynced, _collected():
-            hot = [_close(live, batch) for batch in islice(batches, N_FIRST + n_hot)][N_FIRST:]
+            # In turns, because the speed of a host changes; and of other bars, because a row that comes
+            # again finds its way through the trees learnt by the processor.
+            looped = [
+                (_close(live, batch), bare.own_ns(bar + n_hot))
+                for bar, batch in enumerate(islice(batches, N_FIRST + n_hot))
+            ]
+            library_ns = [bare.library_ns(bar) for bar in range(N_FIRST + n_hot)]
             with _Watches(live) as watches:
                 parts_ns = [watches.parts_ns(live, batch) for batch in islice(batches, n_hot)]
-            bare_calls = Bare(live, setting.bundle)
-            bare = bare_calls.measure(N_FIRST, n_hot)
-            bare_cold, bare_warmed = (
-                bare_calls.measure_after_pauses(N_FIRST, scale.n_cold, scale.idle_s, rehearsals)
-                for rehearsals in (0, _REHEARSALS)
-            )
-            pauses = [_pauses(live, batches, sync, scale.idle_s) for _ in range(scale.n_cold)]
+            pauses = [
+                _pauses(live, batches, sync, bare, N_FIRST + number, scale.idle_s)
+                for number in range(scale.n_cold)
+            ]
+    hot, own_ns = zip(*looped[N_FIRST:], strict=True)
     cold, warmed = zip(*pauses, strict=True)
+    in_a_loop = BareCalls.of(list(zip(own_ns, library_ns[N_FIRST:], strict=True)))
     return Size(
         n_symbols=n_symbols,
         decided=sum(close.n_decided for close in hot) / (n_hot * n_symbols),
-        bare=bare,
+        bare=in_a_loop,
         parts=Parts(*(np.median(parts_ns, axis=0) / 1000).tolist()),
         sync=Spread.of([pause.sync_ns for pause in (*cold, *warmed)]),
         between=Spread.of([close.between_ns for close in hot]),
-        hot=Latency.of([close.answer_ns for close in hot], bare, bare),
-        cold=Latency.of([pause.answer_ns for pause in cold], bare, bare_cold),
-        cold_after_warm_up=Latency.of([pause.answer_ns for pause in warmed], bare, bare_warmed),
+        hot=Latency.of([close.answer_ns for close in hot], in_a_loop, in_a_loop),
+        cold=_latency_after(cold, in_a_loop),
+        cold_after_warm_up=_latency_after(warmed, in_a_loop),
     )
+
+
+def _latency_after(pauses: Sequence[_Pause], in_a_loop: BareCalls) -> Latency:
+    alike = BareCalls.of([pause.bare_ns for pause in pauses])
+    return Latency.of([pause.answer_ns for pause in pauses], in_a_loop, alike)
 
 
 @contextmanager
@@ -172,28 +183,35 @@ class _Watches:
 
 
 class _Pause(NamedTuple):
-    """One bar close after a pause."""
+    """One bar close after a pause, and the bare calls after another one like it."""
 
     answer_ns: int
     sync_ns: int
+    bare_ns: CallsNs
 
 
 def _pauses(
-    live: Live, batches: Iterator[list[BarClosed]], sync: Callable[[], bool], idle_s: float
+    live: Live,
+    batches: Iterator[list[BarClosed]],
+    sync: Callable[[], bool],
+    bare: Bare,
+    bar: int,
+    idle_s: float,
 ) -> tuple[_Pause, _Pause]:
     """A bar close after a pause, and another one after a pause that ended with a warm-up."""
     pauses = []
-    for with_warm_up in (False, True):
+    for rehearsals in (0, _REHEARSALS):
         batch = next(batches)
         time.sleep(idle_s)
-        if with_warm_up:
+        if rehearsals:
             live.pipeline.warm_up()
         started = time.perf_counter_ns()
         answers = live.pipeline.answer(batch)
         answer_ns = time.perf_counter_ns() - started
         live.record(answers)
-        pauses.append(_Pause(answer_ns, duration_ns(sync)))
+        sync_ns = duration_ns(sync)
         live.prepare()
+        pauses.append(_Pause(answer_ns, sync_ns, bare.calls_after_pause_ns(bar, idle_s, rehearsals)))
     return pauses[0], pauses[1]
 
 

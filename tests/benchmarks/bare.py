@@ -1,8 +1,8 @@
 """What do the bare runtime calls cost, without all that makes them a product?
 
 The floor under a bar close: the compiled features on windows that lie ready, each model once per
-horizon on a matrix that lies ready, each network once on what it has prepared, and the meta-model. The
-trees are asked by our own walk and by the libraries that trained them.
+horizon on a matrix that lies ready, the regime's too, each network once on what it has prepared, and
+the meta-model. The trees are asked by our own walk and by the libraries that trained them.
 """
 
 from __future__ import annotations
@@ -34,13 +34,25 @@ _N_OWN = len(SEQUENCE.names)
 _VOLATILITY_COLUMN = ROW_NAMES.index("realised_vol_20")
 
 
+OwnNs = tuple[int, int, int]
+CallsNs = tuple[OwnNs, int]
+"""Features, models and meta-model, and the models by their libraries."""
+
+
 class BareCalls(msgspec.Struct, frozen=True):
-    """Medians in microseconds over the bars of a loop."""
+    """Medians in microseconds."""
 
     features_us: float
     models_us: float
     meta_model_us: float
     library_models_us: float
+
+    @classmethod
+    def of(cls, calls_ns: Sequence[CallsNs]) -> BareCalls:
+        own_ns, library_ns = zip(*calls_ns, strict=True)
+        features, models, meta_model = np.median(own_ns, axis=0) / 1000
+        library = np.median(library_ns) / 1000
+        return cls(float(features), float(models), float(meta_model), float(library))
 
     @property
     def own_us(self) -> float:
@@ -52,42 +64,41 @@ class BareCalls(msgspec.Struct, frozen=True):
 
 
 class Bare:
-    """The bare calls for the bars that `live` is to answer, called one bar after the other."""
+    """The bare calls for the bars that `live` is to answer."""
 
     def __init__(self, live: Live, bundle_folder: Path) -> None:
         self._live = live
         self._bundle = live.champion.bundle
+        manifest = self._bundle.manifest
+        asked = [(model.feature_set, model.kind, model.file) for model in manifest.members]
+        if (regime := manifest.regime) is not None:
+            asked += [(regime.feature_set, regime.kind, file) for file in regime.files]
         self._libraries = [
-            (model.feature_set, _library(model.kind, bundle_folder / model.file))
-            for model in self._bundle.manifest.members
+            (feature_set, _library(kind, bundle_folder / file)) for feature_set, kind, file in asked
         ]
 
-    def measure(self, n_first: int, n_hot: int) -> BareCalls:
-        """One loop for our own calls and one for the libraries, less the first `n_first` rounds."""
-        own_ns, tables = [], []
-        for bar in range(n_first + n_hot):
-            durations, table = self._own_calls(bar)
-            own_ns.append(durations)
-            tables.append(table)
-        library_ns = [self._library_calls(table) for table in tables]
-        return _medians(own_ns[n_first:], library_ns[n_first:])
+    def own_ns(self, bar: int) -> OwnNs:
+        """Features, our own walks and the meta-model for `bar`."""
+        return self._own_calls(bar)[0]
 
-    def measure_after_pauses(self, first_bar: int, n: int, idle_s: float, rehearsals: int) -> BareCalls:
-        """Each after a pause of its own, which ends with `rehearsals` on the bar before."""
-        own_ns, library_ns = [], []
-        for bar in range(first_bar, first_bar + n):
-            time.sleep(idle_s)
-            for _ in range(rehearsals):
-                self._own_calls(bar - 1)
-            durations, table = self._own_calls(bar)
-            own_ns.append(durations)
-            time.sleep(idle_s)
-            for _ in range(rehearsals):
-                self._library_calls(table)
-            library_ns.append(self._library_calls(self._own_calls(bar + 1)[1]))
-        return _medians(own_ns, library_ns)
+    def library_ns(self, bar: int) -> int:
+        """The libraries' calls for `bar`."""
+        return self._library_calls(self._own_calls(bar)[1])
 
-    def _own_calls(self, bar: int) -> tuple[tuple[int, int, int], NDArray[np.float32]]:
+    def calls_after_pause_ns(self, bar: int, idle_s: float, rehearsals: int) -> CallsNs:
+        """Own and library calls of `bar`, each after a pause that ends with `rehearsals` on the bar
+        before."""
+        time.sleep(idle_s)
+        for _ in range(rehearsals):
+            self._own_calls(bar - 1)
+        own_ns, table = self._own_calls(bar)
+        earlier = self._own_calls(bar - 1)[1]
+        time.sleep(idle_s)
+        for _ in range(rehearsals):
+            self._library_calls(earlier)
+        return own_ns, self._library_calls(table)
+
+    def _own_calls(self, bar: int) -> tuple[OwnNs, NDArray[np.float32]]:
         table = np.empty((len(self._live.served), self._bundle.n_columns), dtype=np.float32)
         own, others, longer = self._windows(bar, table)
 
@@ -104,12 +115,14 @@ class Bare:
         n_members = len(self._bundle.manifest.member_names)
         said = np.full((n_members, len(self._bundle.meta.horizons), len(table)), 0.5)
         networks = [(one, self._asked(one, table)) for one in self._bundle.networks.values()]
-        volatility = table[:, _VOLATILITY_COLUMN].copy()
+        regime, volatility = self._bundle.regime, table[:, _VOLATILITY_COLUMN].copy()
 
         def models() -> None:
             for member, by_horizon in enumerate(self._bundle.models.values()):
                 for place, model in enumerate(by_horizon.values()):
                     said[member, place] = model.probability(table)
+            if regime is not None:
+                regime.probabilities(table)
             for network, asked in networks:
                 network.step.session.run([SAID], asked)
 
@@ -121,8 +134,9 @@ class Bare:
 
     def _asked(self, network: WindowedNetwork, table: NDArray[np.float32]) -> Arrays:
         """The newest rows, and a state of the right shape: time does not depend on what is in it."""
-        rows = np.repeat(table[:, None, : len(SEQUENCE.names)], network.n_steps - 1, axis=1)
-        return network.asked_of_step(table, network.prepare(rows))
+        nothing = np.zeros((1, network.n_steps - 1, len(SEQUENCE.names)), dtype=np.float32)
+        state = [np.repeat(part, len(table), axis=0) for part in network.prepare(nothing)]
+        return network.asked_of_step(table, tuple(state))
 
     def _windows(
         self, bar: int, table: NDArray[np.float32]
@@ -152,12 +166,6 @@ class Bare:
                 library(columns[feature_set])
 
         return duration_ns(predict)
-
-
-def _medians(own_ns: Sequence[tuple[int, int, int]], library_ns: Sequence[int]) -> BareCalls:
-    features, models, meta_model = np.median(own_ns, axis=0) / 1000
-    library = np.median(library_ns) / 1000
-    return BareCalls(float(features), float(models), float(meta_model), float(library))
 
 
 def _library(kind: str, file: Path) -> Callable[[NDArray[np.float32]], Any]:
