@@ -107,14 +107,14 @@ def test_only_what_differs_is_named(tmp_path: Path, record: dict[str, Any]) -> N
     put(tmp_path, record, "a")
     other = json.loads(json.dumps(record))
     other["settings"]["seed"] = 8
-    other["members"]["lgb"]["parameters"]["num_leaves"] = 31
+    other["members"]["lgb"]["parameters"]["num_leaves"] = 63
     del other["members"]["xgb"]["parameters"]["eta"]
     put(tmp_path, other, "b")
     runs = read_runs(tmp_path)[0]
     assert compare([runs[0], runs[0]]).differences == {}
     assert compare(runs).differences == {
         "seed": [7, 8],
-        "members.lgb.parameters.num_leaves": [15, 31],
+        "members.lgb.parameters.num_leaves": [31, 63],
         "members.xgb.parameters.eta": [0.05, None],
     }
 
@@ -124,15 +124,15 @@ def test_of_a_tuned_training_the_study_is_named_and_each_parameter_once(
 ) -> None:
     put(tmp_path, record, "a")
     other = json.loads(json.dumps(record))
-    other["settings"]["tuning"] = {"parameters": {"num_leaves": 31}}
-    other["members"]["lgb"]["parameters"]["num_leaves"] = 31
+    other["settings"]["tuning"] = {"parameters": {"num_leaves": 63}}
+    other["members"]["lgb"]["parameters"]["num_leaves"] = 63
     put(tmp_path, other, "b", tuning={"study": "x", "member": "lstm", "n_trials": 15, "auc": 0.58})
     assert compare(read_runs(tmp_path)[0]).differences == {
         "tuning.study": [None, "x"],
         "tuning.member": [None, "lstm"],
         "tuning.n_trials": [None, 15],
         "tuning.auc": [None, 0.58],
-        "members.lgb.parameters.num_leaves": [15, 31],
+        "members.lgb.parameters.num_leaves": [31, 63],
     }
 
 

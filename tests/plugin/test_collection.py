@@ -1,0 +1,39 @@
+"""Collections wait until nobody is inside, and stay off where they were off."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from plugin.collection import COLLECTION_PUT_OFF
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.enable()
+    yield
+    if not was_on:
+        gc.disable()
+
+
+def test_no_collection_begins_inside_and_the_outermost_lets_them_go_on() -> None:
+    with COLLECTION_PUT_OFF:
+        assert not gc.isenabled()
+        with COLLECTION_PUT_OFF:
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_an_error_inside_lets_them_go_on() -> None:
+    with pytest.raises(ZeroDivisionError), COLLECTION_PUT_OFF:
+        raise ZeroDivisionError
+    assert gc.isenabled()
+
+
+def test_whoever_had_them_off_keeps_them_off() -> None:
+    gc.disable()
+    with COLLECTION_PUT_OFF:
+        pass
+    assert not gc.isenabled()
