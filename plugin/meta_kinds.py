@@ -34,7 +34,9 @@ class Volatility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def standardised(self, log_volatility: NDArray[np.float64]) -> NDArray[np.float64]:
         """Standard deviations from the centre, at most `_SPREAD_LIMIT` of them."""
         deviations = np.empty(log_volatility.size)
-        _write_deviations(log_volatility, self.centre, self.spread, deviations)
+        # A column of one row is contiguous, one of several is not: a kernel for each of them.
+        together = np.ascontiguousarray(log_volatility)
+        _write_deviations(together, self.centre, self.spread, deviations)
         return deviations
 
     def check(self) -> None:
