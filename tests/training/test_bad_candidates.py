@@ -24,7 +24,7 @@ from training.dataset import Dataset
 from training.settings import REFERENCE_ASSETS, TrainingSettings
 from training.splits import Fold
 
-N_BARS = 3_500
+N_BARS = 4_500
 BLOCK_BARS = 48
 SIMULATED = TrainingSettings(venue=SIMULATED_VENUE, until_ms=END_MS, horizons=(5,), n_folds=3)
 REAL = TrainingSettings(
