@@ -8,30 +8,17 @@ records.
 from __future__ import annotations
 
 import gc
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-class _PutOff:
-    """Keeps collections off as long as anybody is inside; leaves them off where they were."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_inside = 0
-        self._was_on = False
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._n_inside:
-                self._was_on = gc.isenabled()
-                gc.disable()
-            self._n_inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._n_inside -= 1
-            if not self._n_inside and self._was_on:
-                gc.enable()
-
-
-COLLECTION_PUT_OFF = _PutOff()
-"""A context in which no collection begins."""
+@contextmanager
+def collection_put_off() -> Iterator[None]:
+    """Let no collection begin inside; leave them as they were. For one thread at a time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

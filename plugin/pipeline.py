@@ -24,7 +24,7 @@ from plugin.bundle import Bundle
 from plugin.candles import ABSENT, Candles
 from plugin.challenger import Challenger
 from plugin.clock import Clock
-from plugin.collection import COLLECTION_PUT_OFF
+from plugin.collection import collection_put_off
 from plugin.deadlines import LIVE, Deadlines
 from plugin.decision import Decision, decide
 from plugin.ensemble import Ensemble
@@ -88,7 +88,7 @@ class Pipeline:
 
         Of two bars of one symbol only the newer is decided on. Bars of unknown symbols are dropped.
         """
-        with COLLECTION_PUT_OFF:
+        with collection_put_off():
             return self._answers(batch)
 
     def _answers(self, batch: Sequence[BarClosed]) -> list[Answer]:

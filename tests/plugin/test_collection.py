@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from plugin.collection import COLLECTION_PUT_OFF
+from plugin.collection import collection_put_off
 
 
 @pytest.fixture(autouse=True)
@@ -18,22 +18,22 @@ def _as_before() -> Iterator[None]:
 
 
 def test_no_collection_begins_inside_and_the_outermost_lets_them_go_on() -> None:
-    with COLLECTION_PUT_OFF:
+    with collection_put_off():
         assert not gc.isenabled()
-        with COLLECTION_PUT_OFF:
+        with collection_put_off():
             pass
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_an_error_inside_lets_them_go_on() -> None:
-    with pytest.raises(ZeroDivisionError), COLLECTION_PUT_OFF:
+    with pytest.raises(ZeroDivisionError), collection_put_off():
         raise ZeroDivisionError
     assert gc.isenabled()
 
 
 def test_whoever_had_them_off_keeps_them_off() -> None:
     gc.disable()
-    with COLLECTION_PUT_OFF:
+    with collection_put_off():
         pass
     assert not gc.isenabled()
