@@ -45,12 +45,13 @@ class BatchedSession:
             first += size
         return [np.concatenate(one)[:n] for one in zip(*parts, strict=True)]
 
-    def tried(self, asked: Arrays) -> BatchedSession:
+    def tried(self, asked: Arrays) -> tuple[BatchedSession, list[NDArray[np.float32]]]:
         """The same session, which goes wide where that makes no difference on this host to the answers
-        of the `WIDE` rows that are `asked`. Raises what the runtime raises."""
-        wide = replace(self, goes_wide=True)
-        answers = zip(self.ask(asked, WIDE), wide.ask(asked, WIDE), strict=True)
-        return wide if all(one.tobytes() == other.tobytes() for one, other in answers) else self
+        of the `WIDE` rows that are `asked`, and these answers. Raises what the runtime raises."""
+        wide, answers = replace(self, goes_wide=True), self.ask(asked, WIDE)
+        pairs = zip(answers, wide.ask(asked, WIDE), strict=True)
+        is_same = all(one.tobytes() == other.tobytes() for one, other in pairs)
+        return wide if is_same else self, answers
 
 
 def trial_rows(*shape: int) -> NDArray[np.float32]:

@@ -119,8 +119,8 @@ def _tried(file: str, network: Network) -> Network:
     # What a file declares of shapes is checked by nobody until it is asked.
     rows = trial_rows(int(network.columns.max()) + 1)
     try:
-        session = network.session.tried(network.asked_of(rows))
-        network.probability(rows)
+        session, (said,) = network.session.tried(network.asked_of(rows))
+        said.reshape(len(rows))
     except Exception as error:
         raise BundleRefused(file, "a network that answers one row with one number", error) from error
     return replace(network, session=session)

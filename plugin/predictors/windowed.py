@@ -84,31 +84,26 @@ def read_windowed(
         for file, content in zip(files, contents, strict=True)
     )
     n_parts = len(history.get_outputs())
-    names = state_names(n_parts)
-    _check_layout(files, (history, step), names, (n_steps - 1, columns.size, n_horizons))
-    asked = BatchedSession(history, names), BatchedSession(step, (SAID,))
-    return _tried(files, WindowedNetwork(*asked, columns, n_steps, n_horizons, n_parts))
+    asked = BatchedSession(history, state_names(n_parts)), BatchedSession(step, (SAID,))
+    network = WindowedNetwork(*asked, columns, n_steps, n_horizons, n_parts)
+    _check_layout(files, network)
+    return _tried(files, network)
 
 
-def _check_layout(
-    files: tuple[str, str],
-    sessions: tuple[Any, Any],
-    names: tuple[str, ...],
-    sizes: tuple[int, int, int],
-) -> None:
-    history, step = sessions
-    n_earlier, n_features, n_horizons = sizes
+def _check_layout(files: tuple[str, str], network: WindowedNetwork) -> None:
+    history, step = network.history.session, network.step.session
+    names, n_features = state_names(network.n_parts), network.columns.size
+    asked_of_history = {ROWS: (FLOAT, "rows", network.n_steps - 1, n_features)}
     state = {one.name: layout(one)[:2] for one in history.get_outputs()}
-    expected = {ROWS: (FLOAT, "rows", n_earlier, n_features)}
-    if _layouts(history.get_inputs()) != expected or state != dict.fromkeys(names, (FLOAT, "rows")):
-        raise BundleRefused(files[0], f"{expected} in, a state out", "another layout")
-    asked = _layouts(step.get_inputs())
-    said = _layouts(step.get_outputs())
+    expected = dict.fromkeys(names, (FLOAT, "rows"))
+    if _layouts(history.get_inputs()) != asked_of_history or state != expected:
+        raise BundleRefused(files[0], f"{asked_of_history} in, a state out", "another layout")
+    asked, said = _layouts(step.get_inputs()), _layouts(step.get_outputs())
     row = asked.pop(ROW, None)
     if row != (FLOAT, "rows", n_features) or set(asked) - set(names):
         raise BundleRefused(files[1], "a row and the state in", f"{row} and {sorted(asked)}")
-    if said != {SAID: (FLOAT, "rows", n_horizons)}:
-        raise BundleRefused(files[1], f"{n_horizons} probabilities out", said)
+    if said != {SAID: (FLOAT, "rows", network.n_horizons)}:
+        raise BundleRefused(files[1], f"{network.n_horizons} probabilities out", said)
 
 
 def _layouts(values: Sequence[Any]) -> dict[str, tuple[str | int | None, ...]]:
@@ -119,13 +114,11 @@ def _tried(files: tuple[str, str], network: WindowedNetwork) -> WindowedNetwork:
     """The same network after its trial: what a file declares of shapes is checked by nobody before."""
     rows = trial_rows(network.n_steps, len(SEQUENCE.names))
     try:
-        history = network.history.tried(network.asked_of_history(rows[:, :-1]))
-        state = network.prepare(rows[:, :-1])
+        history, state = network.history.tried(network.asked_of_history(rows[:, :-1]))
     except Exception as error:
         raise BundleRefused(files[0], "a graph that leads to a state", error) from error
     try:
-        step = network.step.tried(network.asked_of_step(rows[:, -1], state))
-        said = network.probability(rows[:, -1], state)
+        step, (said,) = network.step.tried(network.asked_of_step(rows[:, -1], tuple(state)))
     except Exception as error:
         raise BundleRefused(files[1], "a graph that goes on from that state", error) from error
     if said.shape != (WIDE, network.n_horizons):
