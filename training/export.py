@@ -9,6 +9,7 @@ by its reader (`plugin.predictors.windowed`) and by its golden answers (`plugin.
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from plugin.features.joined import FEATURE_SETS
+from plugin.predictors.batches import ALONE_KEY, NARROW
 from plugin.predictors.onnxrt import SCHEMA_KEY
 from plugin.predictors.windowed import ROW, ROWS, SAID, state_names
 from training.models.networks.base import WindowNetwork
@@ -25,6 +27,7 @@ from training.models.networks.base import WindowNetwork
 _OPSET = 17
 _TRACED_AT_ONCE = 3  # an example of one would fix the number of windows at one
 _WINDOWS = "windows"
+_CURVES = {"Elu", "Selu", "Gelu", "Erf", "Softplus", "Sigmoid", "Tanh", "Pow"}
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,30 @@ def _graph(
             dynamo=False,
         )
     model = onnx.load_from_string(buffer.getvalue())
-    onnx.helper.set_model_props(model, {SCHEMA_KEY: schema})
+    alone = "yes" if leaves_nothing_over(model) else "no"
+    onnx.helper.set_model_props(model, {SCHEMA_KEY: schema, ALONE_KEY: alone})
     content: bytes = model.SerializeToString()
     return content
+
+
+def leaves_nothing_over(model: onnx.ModelProto) -> bool:
+    """Whether every curve in a graph is computed, of one window, over floats in groups of four.
+
+    See `plugin.predictors.batches`. A curve that is itself the answer needs no look: what is left over
+    there shows when the graph is tried, and so do sums that depend on where their row stands.
+    """
+    of_one = onnx.ModelProto()
+    of_one.CopyFrom(model)
+    for value in (*of_one.graph.input, *of_one.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    inferred = onnx.shape_inference.infer_shapes(of_one, data_prop=True).graph
+    sizes = {value.name: _size(value) for value in (*inferred.value_info, *inferred.input)}
+    curves = [node for node in inferred.node if node.op_type in _CURVES and node.output[0] != SAID]
+    return all(sizes.get(node.input[0], 1) % NARROW == 0 for node in curves)
+
+
+def _size(value: onnx.ValueInfoProto) -> int:
+    """The number of floats; 1, which is never in groups, where a dimension is not known."""
+    dimensions = value.type.tensor_type.shape.dim
+    known = [one.dim_value for one in dimensions]
+    return math.prod(known) if all(known) else 1

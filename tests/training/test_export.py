@@ -9,8 +9,9 @@ import torch
 
 from plugin.features.feature_set import SEQUENCE
 from plugin.features.joined import columns_of
+from plugin.predictors.batches import ALONE_KEY
 from plugin.predictors.windowed import WindowedNetwork, read_windowed
-from training.export import NetworkFiles, export_network
+from training.export import NetworkFiles, export_network, leaves_nothing_over
 from training.models.network import ARCHITECTURES, NetworkMember, probabilities
 from training.models.networks.base import WindowNetwork
 
@@ -63,6 +64,48 @@ def test_an_answer_has_the_same_bits_alone_and_among_others(one) -> None:
     for number in range(len(of)):
         alone = answered(served, of[number : number + 1])
         assert alone.tobytes() == together[number : number + 1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape"),
+    [("lstm", {"hidden": 30}), ("tcn", {"channels": 27, "attention_heads": 3})],
+)
+def test_so_it_has_where_a_layer_leaves_floats_over(architecture: str, shape: dict[str, int]) -> None:
+    _, _, served = made(architecture, **shape)
+    of = windows(200)
+    together = answered(served, of)
+    apart = [answered(served, of[number : number + 1]) for number in range(len(of))]
+    assert np.concatenate(apart).tobytes() == together.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape", "allowed"),
+    [
+        ("lstm", {}, "yes"),
+        ("tft", {"width": 20}, "yes"),
+        ("tft", {"width": 18, "attention_heads": 2}, "no"),
+        ("tft", {"width": 20, "of_each_variable": 3}, "yes"),  # of 80 features
+    ],
+)
+def test_a_file_says_whether_one_row_may_be_asked_alone(
+    architecture: str, shape: dict[str, int], allowed: str
+) -> None:
+    _, files, _ = made(architecture, **shape)
+    for content in (files.history, files.step):
+        model = onnx.load_from_string(content)
+        assert {one.key: one.value for one in model.metadata_props}[ALONE_KEY] == allowed
+
+
+def test_a_curve_over_an_unknown_number_of_floats_leaves_some_over() -> None:
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    floats = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [node("Reshape", ["rows", "shape"], ["some"]), node("Elu", ["some"], ["bent"])],
+        "unknown",
+        [value("rows", floats, ["windows", 8]), value("shape", onnx.TensorProto.INT64, [2])],
+        [value("bent", floats, ["windows", 8])],
+    )
+    assert not leaves_nothing_over(onnx.helper.make_model(graph))
 
 
 def test_each_graph_is_one_file_with_all_weights(one) -> None:
