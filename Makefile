@@ -14,8 +14,9 @@ demo: setup
 
 setup: $(VENV)/.ready-train
 
+# One thread for products of matrices: on shared cores several wait for each other, for eight times as long.
 test: $(VENV)/.ready-dev
-	$(PY) -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term $(PYTEST_ARGS)
+	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff check .

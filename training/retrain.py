@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from gates.limits import Limits
 from gates.promotion import Standing, enter
@@ -74,7 +75,9 @@ def retrain(
     Raises WrongUse where bars are missing, unfit or too few, or where the same training is under way.
     """
     minutes = Minutes()
-    with counted(models_dir, trigger) as training:
+    # Fits run side by side, one thread each. Products of matrices in threads of their own would wait
+    # for each other by spinning, and might have other bits on another number of cores.
+    with counted(models_dir, trigger) as training, threadpool_limits(1, user_api="blas"):
         candles = read_candles(settings, store)
         minutes.took("candles")
         dataset = rows_and_labels(settings, candles)
