@@ -71,6 +71,7 @@ def story(told: Told, language: Language) -> list[Section]:
         what_was_said.prices(told),
         what_came.outcomes(told),
         what_came.reliability(told),
+        what_came.recalibration(told),
         what_came.fifths(told),
         who_said_it.members(told),
         who_said_it.adds(told),

@@ -132,6 +132,42 @@ def _curve(told: Told, primary: HorizonFigures) -> Plain:
     return Picture(title, plot.svg(), note=f"{says} {words['reliability.note']}")
 
 
+def recalibration(told: Told) -> Section:
+    """What was said beside how outcomes say to read it, and the evidence that this is better."""
+    words, found = told.words, told.findings.recalibration
+    heading = words["recalibrated.heading"]
+    if not found:
+        return Section("recalibration", heading, [Says(words["recalibrated.none"])])
+    level = next(iter(found.values())).level
+    scale = Scale(0.1, level * 20.0, marks=[level], is_log=True)
+    rows = [
+        (
+            short(horizon),
+            count(one.n_rows),
+            figure(one.brier, 4),
+            figure(one.recalibrated_brier, 4),
+            scale.strip(scale.bar(0.1, better, "f1" if better >= level else "f5")),
+            figure(better, 2),
+            words["yes" if one.acts else "no"],
+        )
+        for horizon, one in found.items()
+        for better in (one.evidence.better,)
+    ]
+    columns = (
+        Column(words["horizon"], ""),
+        Column("n"),
+        Column(words["brier"]),
+        Column(words["recalibrated.brier"]),
+        Column("", "strip"),
+        Column(words["recalibrated.better"]),
+        Column(words["recalibrated.acts"]),
+    )
+    note = words["recalibrated.aid"].format(level=level)
+    return Section(
+        "recalibration", heading, [Table(words["recalibrated.caption"], columns, [*rows], note=note)]
+    )
+
+
 def fifths(told: Told) -> Section:
     """The mean return of each fifth of the probabilities."""
     words, heading = told.words, told.words["fifths.heading"]

@@ -67,6 +67,10 @@ _ENGLISH = {
     "reliability.note": "On the dashed diagonal both are equal. Larger dots stand for more rows.",
     "reliability.brier": "Brier {score} against 0.25 of a constant 0.5: reliability {reliability},"
     " resolution {resolution}, uncertainty {uncertainty}.",
+    "recalibrated.heading": "How do outcomes say to read them?",
+    "recalibrated.caption": "Brier score of p and of p', and the evidence on a logarithmic scale; the"
+    " dashed line decides",
+    "recalibrated.none": "No record has a p': too few outcomes are known to learn how p is to be read.",
     "said": "said",
     "came": "came, 95 %",
     "fifths.heading": "Does a higher probability earn more?",
@@ -194,6 +198,9 @@ _CHINESE = {
     "reliability.note": "虚线对角线上两者相等。点越大，行数越多。",
     "reliability.brier": "Brier {score}，恒为 0.5 时为 0.25：可靠性 {reliability}，"
     "分辨力 {resolution}，不确定性 {uncertainty}。",
+    "recalibrated.heading": "按以往结果应如何解读？",
+    "recalibrated.caption": "p 与 p' 的 Brier 分数；证据为对数刻度，到虚线即可判定",
+    "recalibrated.none": "没有记录带有 p'：已知结果太少，尚无法学会如何解读 p。",
     "said": "所说",
     "came": "实际，95%",
     "fifths.heading": "概率越高，收益越高吗？",

@@ -9,6 +9,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from shadow.page.parts import Told
+from shadow.page.story import story
+from shadow.page.wording import WORDS_OF_PAGE
 from shadow.recalibration import Coefficients, recalibrated
 from shadow.record import BarRecord, RecalibratedRecord
 from shadow.rendering import render
@@ -92,3 +95,20 @@ def test_without_any_p_prime_nothing_is_said(tmp_path):
     text = io.StringIO()
     render(findings, "en", Console(file=text, width=80, highlight=False))
     assert WORDS["en"]["recalibrated"] not in text.getvalue()
+
+
+def test_the_page_shows_them_with_a_strip_of_the_evidence(tmp_path):
+    write_log(tmp_path, records(acts_from=200))
+    findings, window = found(tmp_path, START_MS + N * HOUR_MS, 1.0)
+    words = WORDS_OF_PAGE["en"]
+    (section,) = [
+        one for one in story(Told(findings, window, words), "en") if one.name == "recalibration"
+    ]
+    (table,) = section.parts
+    horizon, n, p_brier, read_brier, strip, better, acts = table.rows[0]
+    five = findings.recalibration["5"]
+    assert (horizon, n, acts) == ("5", str(five.n_rows), "yes")
+    assert (p_brier, read_brier) == (f"{five.brier:.4f}", f"{five.recalibrated_brier:.4f}")
+    assert better == f"{five.evidence.better:.2f}"
+    assert ('class="f1"' in strip.svg) == (five.evidence.better >= five.level)
+    assert table.note.endswith("20 decides.")

@@ -26,6 +26,7 @@ HEADINGS = [
     "price.heading",
     "outcomes.heading",
     "reliability.heading",
+    "recalibrated.heading",
     "fifths.heading",
     "members.heading",
     "adds.heading",
