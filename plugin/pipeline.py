@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from operator import attrgetter
-from typing import NamedTuple
 
-import structlog
 from msgspec.structs import replace
 
 from plugin.answer import Answer, Asked
 from plugin.asking import FeatureRows, ask
-from plugin.bar import BarClosed, Timeframe, check_bar
-from plugin.buffer import ArrivalKind, BarBuffer, Ohlcv
+from plugin.bar import BarClosed, Timeframe
+from plugin.buffer import BarBuffer
 from plugin.bundle import Bundle
 from plugin.candles import ABSENT, Candles
 from plugin.challenger import Challenger
@@ -28,8 +26,8 @@ from plugin.collection import collection_put_off
 from plugin.deadlines import LIVE, Deadlines
 from plugin.decision import Decision, decide
 from plugin.ensemble import Ensemble
-from plugin.errors import BarRejected
 from plugin.features import LOOKBACK_BARS
+from plugin.intake import Intake, Taken
 from plugin.live_flags import LiveFlags
 from plugin.looking_back import lookback
 from plugin.recalibrating import recalibrate
@@ -37,21 +35,11 @@ from plugin.reloader import Champion, Reloader
 from plugin.settings import Settings
 from plugin.windows import up_to_newest
 
-_log = structlog.get_logger()
 _CAME_AGAIN = ("repeat", "revision")
 # The first rehearsal finds the caches cold, after the fifth no further one brings anything.
 _REHEARSALS = 5
 _REHEARSED_SYMBOLS = 8
 _in_time_order = attrgetter("open_time_ms")
-
-
-class _Taken(NamedTuple):
-    """A bar after the buffer took it in. `refusal` is why it is not decided on, None where it is."""
-
-    bar: BarClosed
-    is_new: bool
-    refusal: str | None
-    replaced: Ohlcv | None = None
 
 
 class Pipeline:
@@ -81,7 +69,7 @@ class Pipeline:
         self._challenger = Challenger(deadlines.challenger_s, clock)
         self._rows: FeatureRows = {}
         self._last_answer: dict[str, Answer] = {}
-        self._newest_taken_ms = dict.fromkeys(self.buffers, 0)
+        self._intake = Intake(self.buffers, timeframe, clock)
 
     def answer(self, batch: Sequence[BarClosed]) -> list[Answer]:
         """Decide on bars that closed together: one answer for each of a served symbol, oldest first.
@@ -96,7 +84,7 @@ class Pipeline:
         champion, flags = self._reloader.champion, self._flags.current  # one bundle for the whole batch
         self._rows = {}
         known = [bar for bar in batch if bar.symbol in self.buffers]
-        taken = [self._take_in(bar) for bar in sorted(known, key=_in_time_order)]
+        taken = [self._intake.take(bar) for bar in sorted(known, key=_in_time_order)]
         served = [one for one in taken if one.bar.symbol in self._served]
         new = [one.bar for one in served if one.refusal is None]
         said = iter(self._ask(champion, flags, new, self._rows))
@@ -179,31 +167,6 @@ class Pipeline:
             for bar, asked in zip(bars, self._ask(understudy, flags, bars, {}), strict=True):
                 self._decide(bar, asked, understudy, flags, self._clock.monotonic_ns())
 
-    def _take_in(self, bar: BarClosed) -> _Taken:
-        try:
-            check_bar(bar, self._timeframe, self._clock.now_ms())
-            arrival = self.buffers[bar.symbol].push(bar)
-        except BarRejected as error:
-            _log.warning("bar_rejected", symbol=bar.symbol, bar=bar.open_time_ms, reason=error.reason)
-            return _Taken(bar, False, error.reason)
-        if arrival.kind is ArrivalKind.AFTER_GAP:
-            _log.warning(
-                "bars_missing", symbol=bar.symbol, before=bar.open_time_ms, n_bars=arrival.n_missing
-            )
-        if arrival.kind in (ArrivalKind.NEW, ArrivalKind.AFTER_GAP):
-            self._newest_taken_ms[bar.symbol] = bar.open_time_ms
-            return _Taken(bar, True, bar.already_answered)
-        if (
-            arrival.kind is not ArrivalKind.LATE
-            and bar.open_time_ms > self._newest_taken_ms[bar.symbol]
-        ):
-            # Held only because a history had it: it comes by itself for the first time.
-            self._newest_taken_ms[bar.symbol] = bar.open_time_ms
-            is_newest = bar.open_time_ms == self.buffers[bar.symbol].newest_open_ms
-            return _Taken(bar, True, bar.already_answered or (None if is_newest else "late"))
-        _log.info("bar_not_new", symbol=bar.symbol, bar=bar.open_time_ms, kind=arrival.kind.value)
-        return _Taken(bar, False, arrival.kind.value, arrival.seen)
-
     def _ask(
         self,
         champion: Champion | None,
@@ -223,7 +186,7 @@ class Pipeline:
 
     def _answer(
         self,
-        taken: _Taken,
+        taken: Taken,
         asked: Asked,
         champion: Champion | None,
         flags: Settings,

@@ -456,7 +456,7 @@ def test_an_exception_inside_becomes_an_answer_and_a_field_of_the_record(
         assert record.ml_error.startswith("TypingError: ")
         assert (record.ml_stacking_mode, record.ml_reason) == ("inactive", "error")
     live.reloader.champion = champion_of(live.bundle)
-    live.pipeline.buffers = Live(small_training, tmp_path / "sound").pipeline.buffers
+    live.pipeline.buffers.update(Live(small_training, tmp_path / "sound").pipeline.buffers)
     assert set(reasons(live.close(FIRST + 1)).values()) == {"gap"}, "it goes on"
 
 
