@@ -18,7 +18,7 @@ from gates.limits import Limits
 from gates.measured import Measured
 from gates.metrics import worst
 from gates.out_of_fold import STACK
-from plugin.canary import Golden
+from plugin.golden import Golden
 from plugin.manifest import GateResult, Manifest
 from plugin.regime import QUESTIONS
 

@@ -14,10 +14,11 @@ import structlog
 
 from plugin.beside import beside
 from plugin.bundle import Bundle, load_bundle
-from plugin.canary import Golden, answer_golden, check_in_child
+from plugin.canary import check_in_child
 from plugin.decision import Serving
 from plugin.ensemble import Ensemble
 from plugin.errors import BundleRefused, ShadowgateError
+from plugin.golden import Golden, answer_golden
 from plugin.manifest import GateReport
 from plugin.registry import Pointer, Registry, Role
 from plugin.serving_state import RoleState

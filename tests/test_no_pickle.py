@@ -71,4 +71,4 @@ def test_what_it_looks_for_is_found(source: str) -> None:
 
 def test_all_three_rooms_are_looked_at() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == {"plugin", "shadow", "gates"}
-    assert "np.load" in (ROOT / "plugin" / "canary.py").read_text()
+    assert "np.load" in (ROOT / "plugin" / "golden.py").read_text()

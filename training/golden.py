@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin.canary import Golden
 from plugin.candles import Candles
 from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import ROW_NAMES, columns_of, lookback_of
+from plugin.golden import Golden
 from plugin.meta_model import meta_inputs
 from training.regime import CLASSIFIERS, LearntRegime
 from training.settings import companions_of

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from plugin.bundle import load_bundle
-from plugin.canary import TOLERANCE, Golden, answer_golden, check_in_child
+from plugin.canary import TOLERANCE, check_in_child
 from plugin.candles import SIMULATED_VENUE
 from plugin.clock import SystemClock, utc_text
 from plugin.command_line import NO, YES, add_command, print_json
 from plugin.errors import ShadowgateError
+from plugin.golden import Golden, answer_golden
 from plugin.registry import Registry
 from plugin.settings import Settings, load_settings
 from shadow.reader import BarKey, LogReader

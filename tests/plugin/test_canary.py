@@ -13,15 +13,9 @@ import pytest
 
 from plugin import canary
 from plugin.bundle import load_bundle
-from plugin.canary import (
-    TOLERANCE,
-    Golden,
-    answer_golden,
-    check_in_child,
-    differs_most,
-    largest_difference,
-)
+from plugin.canary import TOLERANCE, check_in_child
 from plugin.errors import BundleRefused
+from plugin.golden import Golden, answer_golden, differs_most, largest_difference
 from tests.support.bundles import bundle_of, flip_byte, read_manifest, reseal
 
 

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from plugin.bundle import Bundle, load_bundle
-from plugin.canary import Golden
 from plugin.ensemble import CONSTANT_AFTER_BARS, Ensemble, Prediction
 from plugin.features.joined import ROW_NAMES
+from plugin.golden import Golden
 from tests.support.small_training import SmallTraining
 
 MEMBERS = ["lgb", "xgb", "cross"]

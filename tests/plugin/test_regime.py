@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from plugin.bundle import Bundle, load_bundle
-from plugin.canary import Golden, check_in_child
+from plugin.canary import check_in_child
 from plugin.decision import size_and_stop
 from plugin.ensemble import Ensemble
 from plugin.errors import BundleRefused
 from plugin.features.joined import ROW_NAMES, joined_history
+from plugin.golden import Golden
 from plugin.regime import QUESTIONS, RegimeClassifier, answered_regime, most_likely, regime_of
 from tests.support.bundles import bundle_of, read_manifest, reseal
 from tests.support.live import FIRST, SERVED, Live, champion_of, stored

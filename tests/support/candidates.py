@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from gates.base import Candidate, Gate, Incumbent
 from gates.limits import LIMITS, Limits
 from gates.out_of_fold import STACK, OutOfFoldRows
-from plugin.canary import Golden
 from plugin.candles import N_ROWS
 from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import N_COMPANIONS
+from plugin.golden import Golden
 from plugin.manifest import FORMAT_VERSION, GateResult, Manifest, MemberFile, SymbolBars
 from tests.support.bundles import read_manifest, reseal
 from tests.support.records import HOUR_MS, START_MS

@@ -17,9 +17,10 @@ import numpy as np
 
 from gates.out_of_fold import OutOfFoldRows
 from plugin.bundle import Bundle, load_bundle
-from plugin.canary import TOLERANCE, Golden, answer_golden, largest_difference
+from plugin.canary import TOLERANCE
 from plugin.errors import BundleRefused
 from plugin.features.joined import FEATURE_SETS, ROW_NAMES, columns_of
+from plugin.golden import Golden, answer_golden, largest_difference
 from plugin.manifest import MemberFile
 from plugin.meta_model import MetaModel, meta_inputs
 from plugin.predictors.lightgbm_text import read_lightgbm

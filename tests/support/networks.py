@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from gates.out_of_fold import OutOfFoldRows
-from plugin.canary import Golden
 from plugin.features.joined import FEATURE_SETS, ROW_NAMES, columns_of
+from plugin.golden import Golden
 from plugin.manifest import MemberFile
 from plugin.meta_kinds import LogisticModel
 from plugin.meta_model import MetaModel, meta_inputs

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from plugin.bundle import load_bundle
-from plugin.canary import Golden, answer_golden
+from plugin.golden import Golden, answer_golden
 from plugin.meta_kinds import LogisticModel
 from plugin.meta_model import MetaModel
 from plugin.registry import Registry

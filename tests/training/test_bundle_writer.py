@@ -21,10 +21,10 @@ import xgboost
 from gates.measured import Measured
 from gates.out_of_fold import OutOfFoldRows
 from plugin.bundle import load_bundle, verify_bundle
-from plugin.canary import Golden, answer_golden, largest_difference
 from plugin.candle_store import CandleStore
 from plugin.features import LOOKBACK_BARS
 from plugin.features.joined import FEATURE_SETS, ROW_NAMES, columns_of
+from plugin.golden import Golden, answer_golden, largest_difference
 from plugin.manifest import GateReport, GateResult, Manifest, content_hash
 from plugin.meta_model import MetaModel, meta_inputs
 from tests.support.small_training import HOUR_MS, SETTINGS, SmallTraining
