@@ -11,12 +11,7 @@ from gates.limits import Limits
 from plugin.manifest import GateResult, Kind, Manifest
 
 KNOWN_MAJORS: Mapping[Kind, tuple[str, int]] = MappingProxyType(
-    {
-        "lightgbm": ("lightgbm", 4),
-        "xgboost": ("xgboost", 3),
-        "mlp": ("scikit-learn", 1),
-        "onnx": ("onnxruntime", 1),
-    }
+    {"lightgbm": ("lightgbm", 4), "xgboost": ("xgboost", 3), "onnx": ("onnxruntime", 1)}
 )
 """The library behind each kind of member, and the major version whose files our readers know."""
 _LIMIT = "nothing missing"

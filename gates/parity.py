@@ -14,7 +14,6 @@ _WHAT = "largest difference of what is served from what training said"
 _AGAINST: dict[Kind, str] = {
     "lightgbm": "our reader against LightGBM itself",
     "xgboost": "our reader against XGBoost itself",
-    "mlp": "our kernel against numpy",
     "onnx": "onnxruntime against the network before its export",
 }
 

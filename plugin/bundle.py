@@ -34,7 +34,6 @@ from plugin.manifest import (
 from plugin.meta_model import MetaModel
 from plugin.predictors.base import Predictor
 from plugin.predictors.lightgbm_text import read_lightgbm
-from plugin.predictors.mlp_json import read_mlp
 from plugin.predictors.onnxrt import read_onnx
 from plugin.predictors.windowed import WindowedNetwork, read_windowed
 from plugin.predictors.xgboost_json import read_xgboost
@@ -45,7 +44,6 @@ _Reader = Callable[[str, bytes, Sequence[str], NDArray[np.int64]], Predictor]
 _READERS: Mapping[str, _Reader] = {
     "lightgbm": read_lightgbm,
     "xgboost": read_xgboost,
-    "mlp": read_mlp,
     "onnx": read_onnx,
 }
 

@@ -19,7 +19,7 @@ _OUTSIDE_THE_HASH = ("bundle_id", "content_hash", "created", "git_revision", "ga
 
 Level = Literal["none", "shadow", "live"]
 Verdict = Literal["pass", "fail", "not enough evidence"]
-Kind = Literal["lightgbm", "xgboost", "mlp", "onnx"]
+Kind = Literal["lightgbm", "xgboost", "onnx"]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

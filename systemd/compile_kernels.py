@@ -17,7 +17,6 @@ from plugin.features.compiled import cache_folder
 from plugin.features.joined import N_COMPANIONS, ROW_NAMES, lookback_of, write_joined_row
 from plugin.meta_kinds import LogisticModel, NetworkModel, Volatility, write_half_of_difference
 from plugin.meta_model import meta_inputs
-from plugin.predictors.mlp_json import MLP, Layers, MLPFile
 from plugin.predictors.trees import LEAF, Tree, flatten
 
 _HOUR_MS = 3_600_000
@@ -37,8 +36,6 @@ def compile_kernels() -> None:
     LogisticModel((1.0,), volatility, 0.0).probability(inputs)
     NetworkModel(1.0, volatility, ((1.0, 0.0, 0.0),), (1.0,)).probability(inputs)
     write_half_of_difference(said, said)
-    layers = Layers(((1.0,), (0.0,)), (1.0, 0.0))
-    MLP.of(MLPFile(("first",), (0.0,), (1.0,), (layers,)), np.arange(1)).probability(rows)
 
 
 def _bars() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -41,7 +41,7 @@ from training.trained import Trained
 _META_FILE = "meta.json"
 _GOLDEN_FILE = "golden.npz"
 _EVIDENCE_FILE = "out_of_fold.npz"
-_SUFFIX = {"lightgbm": ".txt", "xgboost": ".json", "mlp": ".json", "onnx": ".onnx"}
+_SUFFIX = {"lightgbm": ".txt", "xgboost": ".json", "onnx": ".onnx"}
 
 
 def draft_bundle(models_folder: Path, trained: Trained, created: str) -> Path:

@@ -12,7 +12,6 @@ from plugin.features.joined import n_columns_of
 from training.meta_models import MetaKind
 from training.models.base import Member
 from training.models.lgb import LightGBMMember
-from training.models.mlp import MLPMember
 from training.models.xgb import XGBoostMember
 from training.tuning import Tuning
 
@@ -22,12 +21,10 @@ MEMBERS: tuple[Member, ...] = (
     XGBoostMember("xgb", "joined"),
     LightGBMMember("cross", "cross"),
 )
-OPTIONAL_MEMBERS: tuple[Member, ...] = (
-    MLPMember("mlp", "joined"),
-    *(LightGBMMember(f"lgb_x{multiple}", longer.name) for multiple, longer in LONGER.items()),
+LONGER_MEMBERS: tuple[Member, ...] = tuple(
+    LightGBMMember(f"lgb_x{multiple}", longer.name) for multiple, longer in LONGER.items()
 )
-"""Members that are trained when they are asked for. The last ones look at longer bars, four or sixteen
-of a training's own; see docs/timeframes.md."""
+"""Members that look at longer bars, four or sixteen of a training's own; see docs/timeframes.md."""
 # The assets with the longest history among the most traded. Every model learns from their rows as well,
 # and a symbol's companions are the first three of them that it is not itself.
 REFERENCE_ASSETS = ("BTC/USDT", "ETH/USDT", "XRP/USDT", "LTC/USDT")
@@ -68,7 +65,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         """The members over rows, in their own order, the tuned one with its parameters."""
         tuning = self.tuning
         changed = tuning.parameters if tuning and tuning.member == TUNABLE.name else {}
-        known = (*MEMBERS, *OPTIONAL_MEMBERS)
+        known = (*MEMBERS, *LONGER_MEMBERS)
         own = (TUNABLE.with_parameters(changed) if one is TUNABLE else one for one in known)
         return tuple(member for member in own if member.name in self.members)
 

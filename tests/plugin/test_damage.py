@@ -70,9 +70,7 @@ def no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("a parser was given damaged bytes")
 
-    monkeypatch.setattr(
-        bundles, "_READERS", dict.fromkeys(("lightgbm", "xgboost", "mlp", "onnx"), fail)
-    )
+    monkeypatch.setattr(bundles, "_READERS", dict.fromkeys(("lightgbm", "xgboost", "onnx"), fail))
     monkeypatch.setattr(MetaModel, "from_json", fail)
 
 

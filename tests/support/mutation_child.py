@@ -24,13 +24,12 @@ from plugin.golden import Golden, answer_golden, largest_difference
 from plugin.manifest import MemberFile
 from plugin.meta_model import MetaModel, meta_inputs
 from plugin.predictors.lightgbm_text import read_lightgbm
-from plugin.predictors.mlp_json import read_mlp
 from plugin.predictors.onnxrt import read_onnx
 from plugin.predictors.xgboost_json import read_xgboost
 from tests.support.damage import damaged
 
 CASE_S, ALL_S, MEMORY_BYTES = 5, 100, 4 * 2**30
-READERS = {"lightgbm": read_lightgbm, "xgboost": read_xgboost, "mlp": read_mlp, "onnx": read_onnx}
+READERS = {"lightgbm": read_lightgbm, "xgboost": read_xgboost, "onnx": read_onnx}
 Put = Callable[[Bundle, bytes], Bundle]
 
 

@@ -1,4 +1,4 @@
-"""A small training whose ensemble has networks over windows and over a row, beside the trees."""
+"""A small training whose ensemble has networks over windows, beside the trees."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.small_training import SETTINGS, SmallTraining
 from training.retrain import retrain
 
 NETWORKS = ("lstm", "tft", "tcn", "transformer")
-MEMBERS = ("lgb", "xgb", "mlp")
+MEMBERS = ("lgb", "xgb")
 NETWORK_SETTINGS = msgspec.structs.replace(SETTINGS, members=MEMBERS, networks=NETWORKS, quick=True)
 
 

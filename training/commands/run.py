@@ -22,12 +22,12 @@ from training.commands.shared import DAY_MS, add_bars, add_hold_out, add_models_
 from training.meta_models import META_KINDS
 from training.rendering import show_outcome
 from training.retrain import Outcome, n_steps, retrain
-from training.settings import MEMBERS, OPTIONAL_MEMBERS, TrainingSettings
+from training.settings import LONGER_MEMBERS, MEMBERS, TrainingSettings
 from training.tuning import read_tuning
 
 _STOPPED = 130
 _DEFAULT_MEMBERS = tuple(member.name for member in MEMBERS)
-_ROW_MEMBERS = (*_DEFAULT_MEMBERS, *(member.name for member in OPTIONAL_MEMBERS))
+_ROW_MEMBERS = (*_DEFAULT_MEMBERS, *(member.name for member in LONGER_MEMBERS))
 _QUICK_DAYS = 365
 _QUICK_FOLDS = 2
 _DEFAULTS = TrainingSettings(venue="binance_spot")
@@ -69,8 +69,8 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         choices=(*_ROW_MEMBERS, *SEQUENCE_MEMBERS),
         metavar="NAME",
         help=f"of {', '.join((*_ROW_MEMBERS, *SEQUENCE_MEMBERS))} (default: the first"
-        f" {len(_DEFAULT_MEMBERS)}; mlp is a small network over one row, lgb_x4 and lgb_x16 look at"
-        " longer bars, the others are networks over windows and take minutes each)",
+        f" {len(_DEFAULT_MEMBERS)}; {' and '.join(one.name for one in LONGER_MEMBERS)} look at longer"
+        f" bars, the others are networks and take minutes each)",
     )
     parser.add_argument(
         "--meta",

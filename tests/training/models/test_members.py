@@ -6,25 +6,20 @@ from numpy.typing import NDArray
 
 from plugin.features.joined import FEATURE_SETS, ROW_NAMES, columns_of
 from plugin.predictors.lightgbm_text import read_lightgbm
-from plugin.predictors.mlp_json import read_mlp
 from plugin.predictors.xgboost_json import read_xgboost
 from shadow.statistics import auc
 from training.models.base import Binned, Member, Model
 from training.models.lgb import LightGBMMember
-from training.settings import MEMBERS, OPTIONAL_MEMBERS, TUNABLE
+from training.settings import MEMBERS, TUNABLE
 
 N_ROWS, N_FIRST, N_TRAIN = 6_000, 3_000, 4_000
 FIRST_BLOCK, TRAIN, TEST = np.arange(N_FIRST), np.arange(N_TRAIN), slice(N_TRAIN + 100, N_ROWS)
-READERS = {"lightgbm": read_lightgbm, "xgboost": read_xgboost, "mlp": read_mlp}
+READERS = {"lightgbm": read_lightgbm, "xgboost": read_xgboost}
 
 Rows = tuple[NDArray[np.float32], NDArray[np.float64]]
 
 
-ALL = (*MEMBERS, OPTIONAL_MEMBERS[0])
-"""Those over longer bars are `lgb` over other features."""
-
-
-@pytest.fixture(params=ALL, ids=lambda member: member.name)
+@pytest.fixture(params=MEMBERS, ids=lambda member: member.name)
 def member(request: pytest.FixtureRequest) -> Member:
     return request.param
 
@@ -89,7 +84,6 @@ def test_bin_edges_know_no_tested_row_in_a_later_fold(member: Member, made_up: R
     assert after.tobytes() == before.tobytes()
 
 
-@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_what_lies_beyond_the_first_block_is_not_told_apart(member: Member, made_up: Rows) -> None:
     """Later training rows have other values, and labels that hang on them: no edge parts them."""
     rows, up = made_up
@@ -161,8 +155,8 @@ def test_a_model_read_again_is_the_same_to_the_last_bit(member: Member, made_up:
 
 
 def test_members_have_names_of_their_own_and_known_feature_sets() -> None:
-    assert len({member.name for member in ALL}) == len(ALL)
-    assert {member.feature_set for member in ALL} <= set(FEATURE_SETS)
+    assert len({member.name for member in MEMBERS}) == len(MEMBERS)
+    assert {member.feature_set for member in MEMBERS} <= set(FEATURE_SETS)
 
 
 @pytest.mark.parametrize("member", [TUNABLE], ids=["lgb"])
