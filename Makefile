@@ -14,7 +14,7 @@ demo: setup
 
 setup: $(VENV)/.ready-train
 
-# One thread for products of matrices: on shared cores several wait for each other, for eight times as long.
+# One thread for products of matrices: on shared cores several wait for each other by spinning.
 test: $(VENV)/.ready-dev
 	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term $(PYTEST_ARGS)
 
