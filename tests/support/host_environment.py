@@ -56,8 +56,9 @@ def _made(name: str) -> tuple[Path, str]:
 def _install(folder: Path, requirements: Path) -> str:
     """Make the environment anew; says why it can not be made, and nothing where it was."""
     shutil.rmtree(folder, ignore_errors=True)
-    # Of thousands of modules a test imports a few, which Python compiles by itself.
-    options = ["--quiet", "--disable-pip-version-check", "--no-compile"]
+    # A list is whole, so that nothing is left to work out; and of thousands of modules a test imports a
+    # few, which Python compiles by itself.
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
     pip = [folder / "bin" / "python", "-m", "pip", "install", *options]
     for command in (
         [sys.executable, "-m", "venv", folder],
