@@ -28,7 +28,7 @@ from training.tuning import read_tuning
 _STOPPED = 130
 _DEFAULT_MEMBERS = tuple(member.name for member in MEMBERS)
 _ROW_MEMBERS = (*_DEFAULT_MEMBERS, *(member.name for member in LONGER_MEMBERS))
-_QUICK_DAYS = 365
+_QUICK_DAYS = 180
 _QUICK_FOLDS = 2
 _DEFAULTS = TrainingSettings(venue="binance_spot")
 _BECAME: dict[Standing, str] = {
@@ -81,7 +81,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument(
         "--quick-test",
         action="store_true",
-        help="the whole walk in two minutes, to see that it works: the newest year, two folds,"
+        help="the whole walk in two minutes, to see that it works: the newest half year, two folds,"
         " networks that learn for a moment; the bundle is as good as nothing",
     )
     parser.add_argument(
