@@ -27,6 +27,7 @@ from training.models.networks.base import WindowNetwork
 _OPSET = 17
 _TRACED_AT_ONCE = 3  # an example of one would fix the number of windows at one
 _WINDOWS = "windows"
+# Not those that take each row by itself, whatever stands beside it: Softmax, LSTM, norms.
 _CURVES = {"Elu", "Selu", "Gelu", "Erf", "Softplus", "Sigmoid", "Tanh", "Pow"}
 
 

@@ -42,7 +42,7 @@ _N_STEPS, _N_HEADS = 48, 3
 
 class OfSymbols(msgspec.Struct, frozen=True):
     """One close of `n` symbols: torch and onnxruntime over whole windows, and the two graphs as they
-    are served, in batches of one size."""
+    are served."""
 
     n: int
     torch: Spread
